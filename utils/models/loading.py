@@ -1,0 +1,104 @@
+"""This file knows how to load a model, its weights alone, or its tokenizer, by name.
+
+`"organism"` ships with the course; `"gpt2"` and every other name that TransformerLens knows come from the hub.
+Heavy libraries are imported when first needed, so that importing this file is cheap.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from utils.models.config import TransformerConfig
+from utils.models.hub import ModelUnavailable, model_folder
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from transformer_lens import TransformerBridge
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = ["ModelUnavailable", "load_model", "load_tokenizer", "load_weights"]
+
+
+def load_model(
+    name: str = "organism",
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    step: int | None = None,
+) -> TransformerBridge:
+    """A model under TransformerLens' names, with attention patterns in its cache.
+
+    It is in compatibility mode: LayerNorm's weights are folded into what follows them, and weights that write to the
+    residual stream are centred, which leaves every log-probability as it was. `device` is the CPU and `dtype`
+    float32 unless said otherwise. Raises `ModelUnavailable`, with what to do, where the model cannot be had.
+    """
+    if step is not None:
+        raise ValueError(f'"{name}" has no checkpoints along its training, so there is no step {step}')
+    folder = model_folder(name)
+    with quietly():
+        import torch
+        from transformer_lens import TransformerBridge
+        from transformers import AutoModelForCausalLM
+
+        dtype = dtype or torch.float32
+        # only eager attention hands out its patterns
+        inner = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
+        )
+        model = TransformerBridge.boot_transformers(
+            str(folder), hf_model=inner, tokenizer=load_tokenizer(name), device="cpu"
+        )
+        model.enable_compatibility_mode(disable_warnings=True)
+        # folded in float32 and on the CPU first, so that the weights are the same everywhere
+        model.to(device or "cpu", dtype)
+        model.eval()
+    return model
+
+
+def load_weights(name: str = "organism") -> tuple[TransformerConfig, dict[str, Tensor]]:
+    """A GPT-2's sizes, and its weights as they were trained, in float32 under chapter 1's names."""
+    folder = model_folder(name)
+    with quietly():
+        from transformers import GPT2Config, GPT2LMHeadModel
+
+        from utils.models.gpt2_names import chapter1_from_gpt2
+
+        config = GPT2Config.from_pretrained(folder, local_files_only=True)
+        if config.model_type != "gpt2":
+            raise ValueError(f'load_weights knows the architecture of GPT-2 only, but "{name}" is a {config.model_type}')
+        model = GPT2LMHeadModel.from_pretrained(folder, local_files_only=True)
+    cfg = TransformerConfig.from_gpt2(config)
+    return cfg, chapter1_from_gpt2(model.state_dict(), cfg)
+
+
+def load_tokenizer(name: str = "organism") -> PreTrainedTokenizerFast:
+    """The model's tokenizer; token 0 of the organism's, <|endoftext|>, begins every document."""
+    folder = model_folder(name)
+    with quietly():
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Hold back the warnings and progress bars of transformers and TransformerLens while loading."""
+    import transformers
+
+    log = transformers.utils.logging
+    verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        # TransformerLens prints when a model moves
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.set_verbosity(verbosity)
+        if bars:
+            log.enable_progress_bar()

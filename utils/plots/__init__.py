@@ -1,0 +1,33 @@
+"""Figures of the course, one file for each kind. Importing this makes figures show live and offline (see renderer.py)."""
+
+from .attention import attention
+from .diagrams import diagram
+from .heatmap import compare, heatmap
+from .labels import head_label, token_labels
+from .lines import lines
+from .neurons import neuron_table
+from .renderer import show, use_renderer
+from .residual import residual_sum
+from .sampling import distribution, distributions, sampling_playground
+from .timing import timings
+from .training import LiveLoss
+
+use_renderer()
+
+__all__ = [
+    "LiveLoss",
+    "attention",
+    "compare",
+    "diagram",
+    "distribution",
+    "distributions",
+    "head_label",
+    "heatmap",
+    "lines",
+    "neuron_table",
+    "residual_sum",
+    "sampling_playground",
+    "show",
+    "timings",
+    "token_labels",
+]

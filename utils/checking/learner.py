@@ -1,0 +1,379 @@
+"""This file knows how to call a learner's object safely and say what went wrong in the learner's own words.
+
+A checker never holds the object itself but a handle. What crosses the border is data: tensors, numbers, strings,
+configurations, handles and course models. So the same checker works when the object lives behind a pipe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import linecache
+import traceback
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from ..paths import REPO
+from .complaints import Complaint, Frame
+from .transcript import Transcript, frozen
+
+PRINTED_LIMIT = 2_000  # characters of the learner's prints that a card shows
+WATCHED_PARAMETERS = 5_000_000  # a model larger than this is not copied to see whether a call changed it
+
+
+class Border:
+    """What one test and one submission share: the device, the record of what came back, what was printed."""
+
+    def __init__(self, device: torch.device, transcript: Transcript | None = None):
+        self.device = device
+        self.transcript = transcript if transcript is not None else Transcript()
+        self.printed = ""
+        self.models: list[nn.Module] = []
+
+    def call(self, label: str, target: Callable, args: tuple, kwargs: dict) -> Any:
+        """Call the learner's code with copies of the tensors; complain in words if it raises or changes its arguments."""
+        check_signature(label, target, args, kwargs)
+        given = [unwrap(arg) for arg in args], {key: unwrap(arg) for key, arg in kwargs.items()}
+        copies = copied(given[0]), copied(given[1])
+        models = [model for model in _models(given) if _parameters(model) <= WATCHED_PARAMETERS]
+        self.models += _models(given)
+        before = [_state(model) for model in models]
+        prints = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(prints), torch.enable_grad():
+                result = target(*copies[0], **copies[1])
+        except Complaint:
+            raise
+        except NotImplementedError as error:
+            self.transcript.note(label, "raised NotImplementedError")
+            raise Complaint(str(error) or f"{label} is not written yet", kind="unwritten") from None
+        except (Exception, SystemExit) as error:
+            self.transcript.note(label, f"raised {type(error).__name__}")
+            raise explain_exception(label, error) from None
+        finally:
+            self.printed = (self.printed + prints.getvalue())[:PRINTED_LIMIT]
+        self.transcript.note(label, result)
+        for model, old in zip(models, before):
+            changed = {name: value for name, value in _state(model).items() if not torch.equal(value, old[name])}
+            if changed:
+                self.transcript.note(f"{label} changed the model", changed)
+        _complain_if_changed(label, target, given, copies)
+        return result
+
+
+class FunctionHandle:
+    """A learner's function, as a checker sees it."""
+
+    def __init__(self, name: str, function: Callable, border: Border):
+        self.name = name
+        self._function = function
+        self._border = border
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it; tensors that come back are plain data (detached)."""
+        return detached(self._border.call(self.name, self._function, args, kwargs))
+
+    def gradients(self, *args: Any, upstream: Tensor | None = None, **kwargs: Any) -> list[Tensor]:
+        """Gradients of the (scalar or ``upstream``-weighted) result with respect to each floating tensor argument, in order."""
+        leaves = [arg.detach().clone().requires_grad_() if _is_float(arg) else arg for arg in args]
+        result = self._border.call(self.name, self._function, tuple(leaves), kwargs)
+        return _gradients(self.name, result, upstream, [leaf for leaf in leaves if _is_float(leaf)], self._border)
+
+
+class ClassHandle:
+    """A learner's class, as a checker sees it: calling it builds an instance on the border's device."""
+
+    def __init__(self, name: str, cls: type, border: Border):
+        self.name = name
+        self._cls = cls
+        self._border = border
+
+    def __call__(self, *args: Any, **kwargs: Any) -> "ModuleHandle | ObjectHandle":
+        instance = self._border.call(self.name, self._cls, args, kwargs)
+        if isinstance(instance, nn.Module):
+            return ModuleHandle(self.name, instance.to(self._border.device), self._border)
+        return ObjectHandle(self.name, instance, self._border)
+
+
+class ObjectHandle:
+    """An instance of a learner's class that is no module: its methods are called through here, its attributes read with ``attr``."""
+
+    def __init__(self, name: str, instance: Any, border: Border):
+        self._name = name
+        self._instance = instance
+        self._border = border
+
+    def attr(self, attribute: str) -> Any:
+        """The value of an attribute or property; a number or tensor is recorded and detached."""
+        if not hasattr(self._instance, attribute):
+            raise Complaint(f"{self._name} has no attribute `{attribute}`", kind="missing")
+        value = self._border.call(f"{self._name}.{attribute}", lambda: getattr(self._instance, attribute), (), {})
+        return detached(value)
+
+    def __len__(self) -> int:
+        return self._method("__len__")()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return detached(self._border.call(self._name, self._instance, args, kwargs))
+
+    def __getattr__(self, method: str) -> Callable:
+        if method.startswith("_"):
+            raise AttributeError(method)
+        return self._method(method)
+
+    def _method(self, method: str) -> Callable:
+        bound = getattr(self._instance, method, None)
+        label = f"{self._name}.{method}"
+        if not callable(bound):
+            raise Complaint(f"{self._name} has no method `{method}`", kind="missing")
+        return lambda *args, **kwargs: detached(self._border.call(label, bound, args, kwargs))
+
+
+class ModuleHandle(ObjectHandle):
+    """An instance of a learner's ``nn.Module``: load weights into it, run it, read its parameters and gradients."""
+
+    def load(self, weights: dict[str, Tensor], *, strict: bool = True) -> "ModuleHandle":
+        """Put copies of ``weights`` into the parameters of these names; complain about missing, mis-shaped and left-over ones."""
+        own = dict(self._instance.named_parameters()) | dict(self._instance.named_buffers())
+        for name, value in weights.items():
+            if name not in own:
+                listed = ", ".join(own) or "no parameters at all (nn.Parameter registers one)"
+                raise Complaint(
+                    f"{self._name} has no parameter `{name}`; it has {listed}",
+                    rule="parameters have the course's names, so that weights can be loaded",
+                    look_at="__init__",
+                    kind="missing",
+                )
+            if own[name].shape != value.shape:
+                raise Complaint(
+                    f"{self._name}.{name} has shape {list(own[name].shape)}, {list(value.shape)} is right",
+                    look_at="__init__",
+                    kind="type",
+                )
+        extra = [name for name in dict(self._instance.named_parameters()) if name not in weights]
+        if strict and extra:
+            raise Complaint(
+                f"{self._name} has parameters that the course's does not have: {', '.join(extra)}", look_at="__init__", kind="type"
+            )
+        with torch.no_grad():
+            for name, value in weights.items():
+                own[name].copy_(value)
+        return self
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Copies of the parameters by name."""
+        return {name: value.detach().clone() for name, value in self._instance.named_parameters()}
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(value.shape) for name, value in self._instance.named_parameters()}
+
+    def double(self) -> "ModuleHandle":
+        """The same module in float64."""
+        self._instance.double()
+        return self
+
+    def backward(self, *args: Any, upstream: Tensor) -> Tensor | None:
+        """Run forward, send ``upstream`` back, return the gradient of the first floating argument (None if there is none)."""
+        self._instance.zero_grad()
+        leaves = [arg.detach().clone().requires_grad_() if _is_float(arg) else arg for arg in args]
+        result = self._border.call(self._name, self._instance, tuple(leaves), {})
+        inputs = [leaf for leaf in leaves if _is_float(leaf)]
+        parameters = [p for p in self._instance.parameters() if p.requires_grad]
+        grads = _gradients(self._name, result, upstream, inputs + parameters, self._border)
+        for parameter, grad in zip(parameters, grads[len(inputs) :]):
+            parameter.grad = grad
+        return grads[0] if inputs else None
+
+    def grads(self) -> dict[str, Tensor]:
+        """The parameters' gradients after ``backward``."""
+        return {name: value.grad.clone() for name, value in self._instance.named_parameters() if value.grad is not None}
+
+
+def handle(name: str, value: Any, border: Border) -> Any:
+    """The handle through which a checker meets ``value``, the learner's object called ``name``."""
+    if inspect.isclass(value):
+        return ClassHandle(name, value, border)
+    if callable(value):
+        return FunctionHandle(name, value, border)
+    raise Complaint(f"{name} is {_article(value)}, not a function or a class", kind="type")
+
+
+def unwrap(value: Any) -> Any:
+    """The learner's own object behind a handle; other values as they are."""
+    if isinstance(value, ObjectHandle):
+        return value._instance
+    if isinstance(value, FunctionHandle):
+        return value._function
+    if isinstance(value, ClassHandle):
+        return value._cls
+    if isinstance(value, list):
+        return [unwrap(item) for item in value]
+    return value
+
+
+def detached(value: Any) -> Any:
+    """The same data without a graph behind it."""
+    if isinstance(value, Tensor):
+        return value.detach()
+    if isinstance(value, dict):
+        return {key: detached(item) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*[detached(item) for item in value])
+    if isinstance(value, (list, tuple)):
+        return type(value)(detached(item) for item in value)
+    return value
+
+
+def copied(value: Any) -> Any:
+    """A copy of the tensors in ``value``; one that needs a gradient, and anything that is no plain data, stays itself."""
+    if type(value) is Tensor and not value.requires_grad:
+        return value.clone()
+    if type(value) is dict:
+        return {key: copied(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(copied(item) for item in value)
+    return value
+
+
+def check_signature(label: str, target: Callable, args: tuple, kwargs: dict) -> None:
+    """Complain if ``target`` cannot be called with these arguments."""
+    try:
+        signature = inspect.signature(target.forward if isinstance(target, nn.Module) else target)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        call = ", ".join([_brief(arg) for arg in args] + [f"{key}={_brief(arg)}" for key, arg in kwargs.items()])
+        raise Complaint(
+            f"{label}{_plain_signature(signature)} cannot be called as {label}({call}): {error}",
+            rule="names and order of the arguments stay as the exercise gives them",
+            look_at=f"the line that begins with `def` or `class {label}`",
+            kind="signature",
+        ) from None
+
+
+def explain_exception(label: str, error: BaseException) -> Complaint:
+    """The exception in one line, with the learner's own frames only."""
+    frames = tuple(learner_frames(error))
+    text = " ".join(str(error).split())
+    where = f"line {frames[-1].line} of {frames[-1].place}: `{frames[-1].source}`" if frames else ""
+    return Complaint(
+        f"{label} raised {type(error).__name__}: {text[:300]}" if text else f"{label} raised {type(error).__name__}",
+        look_at=where,
+        kind="raised",
+        frames=frames,
+    )
+
+
+def learner_frames(error: BaseException) -> Iterator[Frame]:
+    for entry in traceback.extract_tb(error.__traceback__):
+        if is_learners_file(entry.filename):
+            source = (entry.line or linecache.getline(entry.filename, entry.lineno or 0)).strip()
+            yield Frame(_place(entry.filename), entry.lineno or 0, entry.name, source)
+
+
+def is_learners_file(filename: str) -> bool:
+    """True for notebook cells and sliced submissions, false for libraries and for this repository's own checkers."""
+    if filename.startswith("<submission"):
+        return True
+    if filename.startswith("<") and "ipython-input" not in filename:
+        return False
+    path = Path(filename)
+    if "ipython-input" in filename or "ipykernel_" in filename:
+        return True
+    return path.suffix == ".py" and not any(part in ("site-packages", "lib", "lib64") for part in path.parts) and (
+        REPO / "utils" not in path.parents and REPO / "tests" not in path.parents
+    )
+
+
+def _place(filename: str) -> str:
+    if filename.startswith("<submission"):
+        return filename.removeprefix("<submission ").rpartition("#")[0]
+    return "your notebook" if "ipykernel_" in filename or "ipython-input" in filename else Path(filename).name
+
+
+def _complain_if_changed(label: str, target: Callable, given: Any, copies: Any) -> None:
+    try:
+        names = list(inspect.signature(target).parameters)
+    except (TypeError, ValueError):
+        names = []
+    named = [(names[i] if i < len(names) else f"argument {i}", a, b) for i, (a, b) in enumerate(zip(given[0], copies[0]))]
+    named += [(key, given[1][key], copies[1][key]) for key in given[1]]
+    for name, before, after in named:
+        if _changed(before, after):
+            raise Complaint(
+                f"{label} changed its argument `{name}` in place",
+                rule="a function leaves its arguments as they were and returns something new",
+                look_at="calls that end in _ (such as masked_fill_), +=, *=, /= and assignments into slices",
+                kind="in_place",
+            )
+
+
+def _changed(before: Any, after: Any) -> bool:
+    if type(before) is Tensor:
+        return before is not after and not _equal(before, after)
+    if type(before) is dict:
+        return before.keys() != after.keys() or any(_changed(before[key], after[key]) for key in before)
+    if type(before) in (list, tuple):
+        return len(before) != len(after) or any(_changed(x, y) for x, y in zip(before, after))
+    return False
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
+
+
+def _gradients(name: str, result: Any, upstream: Tensor | None, leaves: list[Tensor], border: Border) -> list[Tensor]:
+    if not isinstance(result, Tensor) or not result.requires_grad:
+        raise Complaint(
+            f"no gradient flows through {name}",
+            rule="training needs a gradient from the result back to the inputs and parameters",
+            look_at="detach(), .data, .item(), torch.no_grad() or a new tensor made from numbers",
+        )
+    if upstream is not None and upstream.shape != result.shape:
+        raise Complaint(f"{name} gave shape {list(result.shape)}, {list(upstream.shape)} is right", kind="type")
+    try:
+        grads = torch.autograd.grad(result, leaves, grad_outputs=upstream, allow_unused=True)
+    except RuntimeError as error:
+        raise explain_exception(f"the backward pass of {name}", error) from None
+    grads = [torch.zeros_like(leaf) if grad is None else grad for leaf, grad in zip(leaves, grads)]
+    border.transcript.note(f"gradients of {name}", grads)
+    return grads
+
+
+def _models(given: Any) -> list[nn.Module]:
+    return [value for value in [*given[0], *given[1].values()] if isinstance(value, nn.Module)]
+
+
+def _parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _state(model: nn.Module) -> dict[str, Tensor]:
+    return frozen(dict(model.named_parameters()))
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"tensor{list(value.shape)}"
+    if isinstance(value, (bool, int, float, str)) or value is None:
+        return repr(value)[:30]
+    return type(value).__name__ if not isinstance(value, (ObjectHandle, FunctionHandle, ClassHandle)) else "yours"
+
+
+def _plain_signature(signature: inspect.Signature) -> str:
+    return "(" + ", ".join(signature.parameters) + ")"
+
+
+def _article(value: Any) -> str:
+    kind = type(value).__name__
+    return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"

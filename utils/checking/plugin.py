@@ -1,0 +1,188 @@
+"""This file knows how to make pytest a checker of learners' code: options, fixtures, selection and results.
+
+A test argument that is no known fixture but the name of an exercise object becomes the learner's object, behind a
+handle. Tests are parametrised by submission, so that one session can check many.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+import torch
+
+from .. import course
+from ..models.device import choose_device
+from .complaints import Complaint
+from .draw import Draw
+from .learner import Border, handle, learner_frames
+from .mistakes import solution_cells
+from .run import Plan, Submission, TestResult, undisturbed
+
+BORDER = pytest.StashKey[Border]()
+RESULT = pytest.StashKey[TestResult]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("circuits", "checking learners' code")
+    group.addoption("--submission", action="append", default=[], metavar="PATH", help="a notebook or Python file to check; the solutions if not given")
+    group.addoption("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+    group.addoption("--input-seed", type=int, default=0, help="seed of the drawn test inputs")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    fixtures = {f"object_{name}": _object_fixture(name) for name in _plan(config).object_names}
+    config.pluginmanager.register(type("ObjectFixtures", (), fixtures)(), "circuits-objects")  # one for every exercise object
+
+
+def _object_fixture(name: str) -> Any:
+    def learners_object(_, submission: Submission, border: Border) -> Any:
+        return handle(name, submission.get(name), border)
+
+    return pytest.fixture(name=name)(learners_object)
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """Where the check runs."""
+    return choose_device(_plan(request.config).device)
+
+
+@pytest.fixture
+def draw(request: pytest.FixtureRequest, device: torch.device) -> Draw:
+    """Fixed random inputs, others for every test."""
+    return Draw(device, seed=_plan(request.config).seed, name=request.node.originalname)
+
+
+@pytest.fixture
+def border(request: pytest.FixtureRequest, device: torch.device) -> Iterator[Border]:
+    """What this test and this submission share."""
+    made = request.node.stash[BORDER] = Border(device)
+    yield made
+    for model in made.models:
+        _clean(model)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "submission" in metafunc.fixturenames:
+        submissions = _submissions(metafunc)
+        metafunc.parametrize("submission", submissions, ids=[submission.label for submission in submissions])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    plan = _plan(config)
+    keep, drop = [], []
+    for item in items:
+        submission = _submission_of(item)
+        wanted = submission is None or not submission.focus or submission.focus & set(item.fixturenames)
+        named = plan.tests is None or getattr(item, "originalname", item.name) in plan.tests
+        (keep if wanted and named else drop).append(item)
+    if drop:
+        config.hook.pytest_deselected(items=drop)
+        items[:] = keep
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Any:
+    if _submission_of(item) is None:
+        return (yield)
+    with undisturbed():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
+    report = yield
+    submission = _submission_of(item)
+    if submission is None:
+        return report
+    known = _plan(item.config).object_names
+    objects = tuple(name for name in item._fixtureinfo.argnames if name in known)
+    result = item.stash.setdefault(RESULT, TestResult(item.originalname, submission.label, objects))
+    result.seconds += call.duration
+    if report.skipped:
+        result.skipped = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+    elif report.failed and result.complaint is None:
+        result.complaint = _as_complaint(call.excinfo.value, result.objects)
+        report.longrepr = str(result.complaint)  # never a page of traceback
+    if report.when == "teardown":
+        border = item.stash.get(BORDER, None)
+        if border is not None:
+            result.transcript, result.printed = border.transcript, border.printed
+        result.passed = result.complaint is None and not result.skipped
+        _plan(item.config).results.append(result)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """After plain pytest: which named mistakes the failures are."""
+    from .naming import name_mistake
+
+    plan = _plan(config)
+    for submission in plan.submissions:
+        own = [result for result in plan.results if result.submission == submission.label]
+        for name in dict.fromkeys(name for result in own if result.complaint for name in result.objects):
+            chapter = next(chapter for chapter in plan.chapters if any(name in exercise.objects for exercise in chapter.exercises))
+            of_name = [result for result in own if name in result.objects]
+            mistake = name_mistake(chapter, name, of_name, device=plan.device, seed=plan.seed)
+            if mistake:
+                terminalreporter.write_line(f"{submission.label}: {name}: {mistake.name}: {mistake.sentence}")
+
+
+def _plan(config: pytest.Config) -> Plan:
+    for plugin in config.pluginmanager.get_plugins():
+        if isinstance(plugin, Plan):
+            return plugin
+    plan = Plan(course.chapters(), device=config.getoption("--device"), seed=config.getoption("--input-seed"))
+    config.pluginmanager.register(plan, "circuits-plan")
+    try:
+        choose_device(plan.device)
+        plan.submissions = [Submission.from_file(Path(path)) for path in config.getoption("--submission")]
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
+    return plan
+
+
+def _submissions(metafunc: pytest.Metafunc) -> list[Submission]:
+    """Those of the plan; where it has none, the chapter's own solutions."""
+    plan = _plan(metafunc.config)
+    if plan.submissions:
+        return plan.submissions
+    checker = Path(metafunc.module.__file__).name
+    chapter = next((chapter for chapter in plan.chapters if chapter.checker.name == checker), None)
+    if chapter is None:
+        raise pytest.UsageError(f"{checker} belongs to no chapter in chapters/: run `circuits build` first")
+    return [plan.solutions.setdefault(chapter.name, Submission("solution", cells=solution_cells(chapter)))]
+
+
+def _submission_of(item: pytest.Item) -> Submission | None:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("submission") if callspec else None
+
+
+def _as_complaint(error: BaseException, objects: tuple[str, ...]) -> Complaint:
+    if isinstance(error, Complaint):
+        return error
+    who = " and ".join(objects) or "the object"
+    text = " ".join(str(error).split())[:300]
+    return Complaint(
+        f"the checker could not work with what {who} gave: {type(error).__name__}: {text}",
+        rule="the result has the kind and shape that the signature says",
+        look_at="what your code returns",
+        kind="checker",
+        frames=tuple(learner_frames(error)),
+    )
+
+
+def _clean(model: torch.nn.Module) -> None:
+    """Take off what a learner's function left on a course model."""
+    if hasattr(model, "reset_hooks"):
+        model.reset_hooks()
+    for module in model.modules():
+        if not hasattr(model, "reset_hooks"):
+            module._forward_hooks.clear()
+            module._forward_pre_hooks.clear()
+    for parameter in model.parameters():
+        parameter.grad = None

@@ -1,0 +1,164 @@
+"""This file knows how to run a chapter's checkers against submissions in this process, and what comes out of that."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Iterable, Iterator, Mapping
+
+import numpy
+import pytest
+import torch
+
+from ..course import Chapter
+from ..paths import REPO
+from .cells import Cell, UnreadableSubmission, read_cells
+from .complaints import Complaint
+from .slicing import namespace_of
+from .transcript import Transcript
+
+QUIET_PYTEST = [
+    "-p", "utils.checking.plugin", "-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:faulthandler",
+    "-p", "no:unraisableexception", "-p", "no:threadexception",  # these two collect garbage over torch's heap: 0.2 s
+    "-p", "no:logging", "-p", "no:warnings", "-p", "no:doctest", "-p", "no:junitxml", "-p", "no:pastebin",
+    "-p", "no:stepwise", "--capture=no", "--import-mode=importlib", "-o", "addopts=", "-o", "xfail_strict=false",
+]  # fmt: skip
+
+
+class Submission:
+    """Somebody's objects by name, made when they are first asked for. ``focus`` limits the tests to those of these objects."""
+
+    def __init__(self, label: str, objects: Mapping[str, Any] | None = None, cells: list[Cell] | None = None, focus: Iterable[str] = ()):
+        self.label = label
+        self.focus = set(focus)
+        self._objects = dict(objects or {})
+        self._cells = cells
+        self._complaints: dict[str, Complaint] = {}
+
+    @classmethod
+    def from_file(cls, path: Path, focus: Iterable[str] = ()) -> "Submission":
+        """A notebook or Python file; UnreadableSubmission if it is neither."""
+        return cls(path.name, cells=read_cells(path), focus=focus)
+
+    def get(self, name: str) -> Any:
+        """The object called ``name``; a Complaint if it is not there or its definition fails."""
+        if name in self._complaints:
+            raise self._complaints[name]
+        if name not in self._objects:
+            try:
+                if self._cells is None:
+                    raise Complaint(f"{name} is not defined", kind="missing")
+                self._objects[name] = namespace_of(self._cells, [name])[name]
+            except Complaint as complaint:
+                self._complaints[name] = complaint
+                raise
+        return self._objects[name]
+
+
+@dataclass
+class TestResult:
+    """One checker test against one submission."""
+
+    __test__ = False  # not a pytest class
+
+    test: str
+    submission: str
+    objects: tuple[str, ...]
+    passed: bool = False
+    skipped: str = ""
+    complaint: Complaint | None = None
+    seconds: float = 0.0
+    transcript: Transcript = field(default_factory=Transcript)
+    printed: str = ""
+
+    @property
+    def sentence(self) -> str:
+        return self.test.removeprefix("test_").replace("_", " ")
+
+
+@dataclass(eq=False)  # pytest keeps plugins in a dictionary
+class Plan:
+    """What a pytest session of ours is to run, and where its results go. It is registered as a plugin, so that ours finds it."""
+
+    chapters: list[Chapter]
+    submissions: list[Submission] = field(default_factory=list)  # none: each chapter's own solutions
+    tests: set[str] | None = None
+    device: str = "auto"
+    seed: int = 0
+    results: list[TestResult] = field(default_factory=list)
+    solutions: dict[str, Submission] = field(default_factory=dict)
+
+    @property
+    def object_names(self) -> set[str]:
+        return {name for chapter in self.chapters for exercise in chapter.exercises for name in exercise.objects}
+
+
+def run(chapter: Chapter, submissions: list[Submission], *, tests: Iterable[str] | None = None, device: str = "auto", seed: int = 0) -> list[TestResult]:
+    """Run the chapter's tests against each submission, those of its ``focus`` only; nothing outside is disturbed."""
+    plan = Plan([chapter], list(submissions), set(tests) if tests is not None else None, device, seed)
+    _forget_if_changed(chapter.checker)
+    arguments = [str(chapter.checker), "--rootdir", str(REPO), *QUIET_PYTEST]
+    with undisturbed(), _environment(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", PYTEST_ADDOPTS=""):
+        code = pytest.main(arguments, plugins=[plan])
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
+        raise RuntimeError(f"pytest could not run {chapter.checker.name} ({pytest.ExitCode(code).name}); run it on the command line to see why")
+    return plan.results
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put random states, grad mode, default dtype, TF32 and cuDNN settings back as they were."""
+    python, numbers = random.getstate(), numpy.random.get_state()
+    cpu = torch.get_rng_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else None
+    grad, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
+    precise = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    try:
+        torch.set_grad_enabled(True)
+        torch.set_default_dtype(torch.float32)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        with torch.inference_mode(False):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = precise
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(grad)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+        torch.set_rng_state(cpu)
+        numpy.random.set_state(numbers)
+        random.setstate(python)
+
+
+@contextlib.contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    before = {key: os.environ.get(key) for key in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+
+
+_seen: dict[Path, int] = {}
+
+
+def _forget_if_changed(checker: Path) -> None:
+    """An author edits a checker while a notebook is open: the next check uses the new one."""
+    changed = checker.stat().st_mtime_ns
+    if _seen.setdefault(checker, changed) != changed:
+        for name, module in list(sys.modules.items()):
+            if getattr(module, "__file__", None) == str(checker):
+                del sys.modules[name]
+        _seen[checker] = changed
+
+
+__all__ = ["Plan", "Submission", "TestResult", "UnreadableSubmission", "run", "undisturbed"]

@@ -65,8 +65,9 @@ class AttentionFigure:
             figure.add_trace(cells, row=row, col=column)
             last = row == rows or index + columns >= n_heads
             label_axes(figure, labels, labels, x_name="key" if last else "", y_name="query" if column == 1 else "", row=row, col=column)
-        if n_tokens > 16 or columns > 2:
-            every = max(1, -(-n_tokens // (40 // columns)))
+        room = {1: 40, 2: 26, 3: 18, 4: 15}[columns]
+        if columns > 1:
+            every = max(1, -(-n_tokens // room))
             shown = list(range(0, n_tokens, every))
             figure.update_xaxes(tickvals=shown, ticktext=[labels[i] for i in shown], tickangle=-90, tickfont_size=10)
             figure.update_yaxes(tickvals=shown, ticktext=[labels[i] for i in shown], tickfont_size=10)

@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from .labels import axis_labels, escape
 from .numbers import as_array
-from .theme import DIVERGING, SEQUENTIAL, finish
+from .theme import DIVERGING, RULE, SEQUENTIAL, finish
 
 MOST_LABELS = 40  # more on one axis cannot be read
 
@@ -47,6 +47,8 @@ def label_axes(figure: go.Figure, x: list[str], y: list[str], *, x_name: str, y_
         every = -(-len(labels) // MOST_LABELS)
         shown = list(range(0, len(labels), every))
         update(tickmode="array", tickvals=shown, ticktext=[labels[i] for i in shown], title_text=escape(name), showgrid=False, **where)
+    figure.update_xaxes(showline=True, mirror=True, linecolor=RULE, **where)
+    figure.update_yaxes(showline=True, mirror=True, linecolor=RULE, **where)
     figure.update_xaxes(range=[-0.5, len(x) - 0.5], tickangle=0 if longest(x) <= 3 else -45, **where)
     figure.update_yaxes(range=[len(y) - 0.5, -0.5], **where)
 

@@ -43,5 +43,5 @@ def axis_labels(names: Sequence[object] | None, length: int) -> list[str]:
 
 
 def wrapped(title: str, width: int = 92) -> str:
-    """The title broken into lines that fit above a figure."""
-    return "<br>".join(textwrap.wrap(title, width))
+    """The title as plotly prints it, broken into lines that fit above a figure."""
+    return "<br>".join(escape(line) for line in textwrap.wrap(title, width))

@@ -14,12 +14,12 @@ from .theme import COLOURS, SOFT_INK, finish
 DASHES = ("dash", "dot", "dashdot", "longdash")
 
 
-def add_reference(figure: go.Figure, name: str, y: float, index: int = 0, **where: Any) -> None:
-    """A dashed horizontal line with its name and value at its right end."""
+def add_reference(figure: go.Figure, name: str, y: float, index: int = 0, *, end: str = "right", **where: Any) -> None:
+    """A dashed horizontal line with its name and value at one end."""
     figure.add_hline(
         y=float(f"{float(y):.4g}"), line=dict(color=SOFT_INK, width=1.5, dash=DASHES[index % len(DASHES)]),
-        annotation=dict(text=f"{escape(name)} {float(y):.2f}", font=dict(color=SOFT_INK, size=12), xanchor="right", yanchor="bottom"),
-        annotation_position="top right", **where,
+        annotation=dict(text=f"{escape(name)} {float(y):.2f}", font=dict(color=SOFT_INK, size=12), xanchor=end, yanchor="bottom"),
+        annotation_position=f"top {end}", **where,
     )
 
 

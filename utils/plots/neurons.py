@@ -36,5 +36,5 @@ def neuron_table(neurons: Mapping[str, Sequence[Any]], *, title: str) -> go.Figu
         )
     )
     lines = sum(max(1, -(-max(len(row[1]), len(row[2])) // 48)) for row in rows)
-    figure = finish(figure, title, height=60 + 20 * lines + 12 * len(rows))
+    figure = finish(figure, title, height=44 + 18 * lines + 8 * len(rows))
     return figure.update_layout(margin=dict(l=16, r=16, b=12))

@@ -8,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from .labels import escape
+from .lines import add_reference
 from .numbers import as_array
 from .theme import BLUE, GREY, ORANGE, SOFT_INK, finish
 
@@ -58,9 +59,7 @@ def residual_sum(
         for i, end in enumerate(ends[:-1]):
             figure.add_shape(type="line", x0=i + 0.38, x1=i + 0.62, y0=end, y1=end, line=dict(color=SOFT_INK, width=1))
     if total is not None:
-        from .lines import add_reference
-
-        add_reference(figure, "the model", float(total))
+        add_reference(figure, "the model", float(total), end="left")
     figure.add_hline(y=0, line=dict(color=SOFT_INK, width=1))
     figure.update_xaxes(tickmode="array", tickvals=places, ticktext=names, showgrid=False, title_text="component, in the order of the forward pass",
                         tickangle=-45 if len(names) > 8 else 0)

@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from .labels import escape, token_label
 from .numbers import as_array
-from .renderer import mime_bundle, static_figures
+from .renderer import mime_bundle, replace, static_figures
 from .theme import BLUE, GREY, finish
 
 # What each knob is when it is off, and settings worth seeing.
@@ -58,7 +58,7 @@ def distributions(panels: Mapping[str, Any], labels: Sequence[str], *, title: st
     arrays = {name: as_array(probs, ndim=1) for name, probs in panels.items()}
     first = next(iter(arrays.values()))
     chosen = likeliest(first, k)
-    columns = min(len(arrays), 4)
+    columns = len(arrays) if len(arrays) <= 4 else 3 if len(arrays) <= 6 else 4
     rows = -(-len(arrays) // columns)
     figure = make_subplots(rows=rows, cols=columns, shared_yaxes=True, shared_xaxes="all", subplot_titles=[escape(name) for name in arrays],
                            horizontal_spacing=0.05, vertical_spacing=0.28 / rows)
@@ -132,7 +132,7 @@ class Playground:
         sliders = {
             name: (ipywidgets.IntSlider if name == "top_k" else ipywidgets.FloatSlider)(
                 value=value, description=name.replace("_", " "), continuous_update=False, readout_format="d" if name == "top_k" else ".2f",
-                style=dict(description_width="8.5em"), layout=dict(width="26em"), **SLIDERS[name],
+                style=dict(description_width="11em"), layout=dict(width="30em"), **SLIDERS[name],
             )
             for name, value in self.settings.items()
         }
@@ -141,7 +141,7 @@ class Playground:
 
         def redraw(_change: object) -> None:
             settings = {name: slider.value for name, slider in sliders.items()}
-            shown.update(mime_bundle(self.figure(**settings)), raw=True)
+            replace(shown, self.figure(**settings))
 
         for slider in sliders.values():
             slider.observe(redraw, names="value")

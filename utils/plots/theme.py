@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 import plotly.io as pio
 
-from .labels import escape, wrapped
+from .labels import wrapped
 
 # A figure brings its own paper, so that it reads the same in a light and in a dark JupyterLab and on GitHub.
 PAPER = "#fcfcfa"
@@ -52,8 +52,9 @@ def use_theme() -> None:
 
 def finish(figure: go.Figure, title: str, *, height: int, legend: bool = False) -> go.Figure:
     """The figure with its title wrapped to lines, and room above for them."""
-    text = wrapped(escape(title))
+    text = wrapped(title)
     lines = text.count("<br>") + 1
     top = 26 + 20 * lines + (24 if legend else 0)
-    figure.update_layout(title_text=text, margin_t=top, height=height + top, showlegend=legend)
+    # plotly anchors a title by its first line's middle and lets further lines grow both ways
+    figure.update_layout(title_text=text, title_pad_t=14 + 8 * (lines - 1), margin_t=top, height=height + top, showlegend=legend)
     return figure

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -11,7 +13,7 @@ import plotly.graph_objects as go
 from .labels import escape
 from .lines import add_reference
 from .renderer import mime_bundle, static_figures
-from .theme import BLUE, finish
+from .theme import BLUE, FONT, INK, PAPER, RULE, SOFT_INK, finish
 
 DRAW_EVERY = 0.35  # seconds: faster than this the page redraws without showing more
 PRINT_EVERY = 10.0  # seconds, outside a notebook
@@ -66,37 +68,77 @@ class LiveLoss:
 
     def figure(self) -> go.Figure:
         """The curve so far as a figure."""
-        every = -(-max(len(self.steps), 1) // MOST_POINTS)
-        # Means of neighbours rather than every n-th point, so that a thinned curve is no noisier than its batches.
-        x = [self.steps[min(i + every, len(self.steps)) - 1] for i in range(0, len(self.steps), every)]
-        y = [sum(part := self.losses[i : i + every]) / len(part) for i in range(0, len(self.losses), every)]
+        x, y = self._points()
         figure = go.Figure(
             go.Scatter(x=x, y=[float(f"{value:.4g}") for value in y], mode="lines", line=dict(color=BLUE, width=2),
                        hovertemplate="step %{x}: %{y:.3f} " + escape(self.unit) + "<extra></extra>")
         )
         for index, (name, entropy) in enumerate(self.entropies.items()):
             add_reference(figure, f"{name} entropy", entropy, index)
-        seen = f", {self.tokens:,} tokens" if self.tokens else ""
-        now = f"step {self.steps[-1]:,}{seen}: loss {y[-1]:.2f}" if self.steps else "no step yet"
-        figure.update_xaxes(title_text=f"training step ({now})", range=[0, self.total_steps] if self.total_steps else None)
-        highest = max([*y, *self.entropies.values()], default=1.0)
-        figure.update_yaxes(title_text=f"loss ({escape(self.unit)})", range=[0, highest * 1.08])
+        figure.update_xaxes(title_text=f"training step ({self._now()})", range=[0, self.total_steps] if self.total_steps else None)
+        figure.update_yaxes(title_text=f"loss ({escape(self.unit)})", range=[0, self._top(y)])
         return finish(figure, self.title, height=330)
 
+    def _points(self) -> tuple[list[int], list[float]]:
+        """The curve with at most MOST_POINTS points: means of neighbours, so that a thinned curve is no noisier than its batches."""
+        every = -(-max(len(self.steps), 1) // MOST_POINTS)
+        parts = [slice(i, i + every) for i in range(0, len(self.steps), every)]
+        return [self.steps[part][-1] for part in parts], [sum(self.losses[part]) / len(self.losses[part]) for part in parts]
+
+    def _top(self, y: list[float]) -> float:
+        return 1.08 * max([value for value in (*y, *self.entropies.values()) if math.isfinite(value)], default=1.0)
+
+    def _now(self) -> str:
+        if not self.steps:
+            return "no step yet"
+        seen = f", {self.tokens:,} tokens" if self.tokens else ""
+        return f"step {self.steps[-1]:,}{seen}: loss {self.losses[-1]:.2f}"
+
+    def _sketch(self) -> str:
+        """The curve as plain SVG, which a page can redraw many times a second without a flicker."""
+        x, y = self._points()
+        left, right, top, bottom = 66, 776, 46, 320
+        last = max(self.total_steps or x[-1], 1)
+        highest = self._top(y)
+
+        def height(value: float) -> float:
+            return round(bottom - (bottom - top) * value / highest, 1)
+
+        curve = " ".join(f"{left + (right - left) * step / last:.1f},{height(loss)}" for step, loss in zip(x, y) if math.isfinite(loss))
+        marks = "".join(
+            f'<line x1="{left}" x2="{right}" y1="{height(entropy)}" y2="{height(entropy)}" stroke="{SOFT_INK}" stroke-dasharray="7 5"/>'
+            f'<text x="{right}" y="{height(entropy) - 4}" text-anchor="end" fill="{SOFT_INK}" font-size="12">{html.escape(name)} entropy {entropy:.2f}</text>'
+            for name, entropy in self.entropies.items()
+        )
+        ticks = "".join(
+            f'<text x="{left - 8}" y="{height(value) + 4}" text-anchor="end" font-size="12">{value}</text>'
+            f'<line x1="{left}" x2="{right}" y1="{height(value)}" y2="{height(value)}" stroke="{RULE}"/>'
+            for value in range(0, int(highest) + 1, max(1, int(highest) // 5))
+        )
+        return (
+            f'<svg viewBox="0 0 800 370" style="max-width:900px;background:{PAPER}" fill="{INK}" font-family="{html.escape(FONT)}" font-size="13" role="img">'
+            f'<text x="16" y="25" font-size="15">{html.escape(self.title)}</text>{ticks}{marks}'
+            f'<polyline points="{curve}" fill="none" stroke="{BLUE}" stroke-width="2"/>'
+            f'<text x="{(left + right) / 2}" y="352" text-anchor="middle">training step ({self._now()})</text>'
+            f'<text transform="translate(20 {(top + bottom) / 2}) rotate(-90)" text-anchor="middle">loss ({html.escape(self.unit)})</text></svg>'
+        )
+
     def _draw(self) -> None:
+        self._put({"text/html": self._sketch(), "text/plain": self._now()})
+        self._last_draw = time.monotonic()
+
+    def _put(self, bundle: dict) -> None:
         from IPython.display import display
 
-        bundle = mime_bundle(self.figure())
         if self._shown is None:
             self._shown = display(bundle, raw=True, display_id=True)
         else:
             self._shown.update(bundle, raw=True)
-        self._last_draw = time.monotonic()
 
     def _cell_ended(self, _result: object = None) -> None:
         shell, self._waiting = self._waiting, None
         shell.events.unregister("post_run_cell", self._cell_ended)
-        self._draw()
+        self._put(mime_bundle(self.figure()))
         self._shown = None  # a later cell that goes on logging draws its own figure
 
     def _print_now_and_then(self) -> None:

@@ -102,10 +102,8 @@ def summary(outcomes: dict[str, Outcome]) -> str:
     lines = [f"{'':{width}}  passed  failed  skipped  seconds"]
     for name, one in outcomes.items():
         lines.append(f"{name:{width}}  {one.passed:6}  {one.failed:6}  {one.skipped:7}  {one.seconds:7.1f}")
-    passed, failed, skipped = (
-        sum(getattr(o, kind) for o in outcomes.values()) for kind in ("passed", "failed", "skipped")
-    )
-    lines.append(f"{passed} passed, {failed} failed, {skipped} skipped")
+    totals = {kind: sum(getattr(one, kind) for one in outcomes.values()) for kind in ("passed", "failed", "skipped")}
+    lines.append(", ".join(f"{total} {kind}" for kind, total in totals.items()))
     return "\n".join(lines)
 
 

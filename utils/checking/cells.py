@@ -70,7 +70,11 @@ def make_cell(source: str, place: str, *, key: int = 0) -> Cell:
     except (SyntaxError, ValueError) as error:  # ValueError: null bytes
         line = getattr(error, "lineno", None)
         text = getattr(error, "text", None) or ""
-        message = f"syntax error in {place}" + (f", line {line}: {text.strip()}" if line else "") + f" ({getattr(error, 'msg', error)})"
+        message = (
+            f"syntax error in {place}"
+            + (f", line {line}: {text.strip()}" if line else "")
+            + f" ({getattr(error, 'msg', error)})"
+        )
         return Cell(place, plain, None, message, key)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from .complaints import Complaint, Picture
+from utils.checking.complaints import Complaint, Picture
 
 PICTURE_LIMIT = 24  # rows and columns: more cannot be read in a card
 
@@ -81,7 +82,9 @@ def expect_equal(actual: Any, expected: Any, *, rule: str = "", look_at: str = "
         for position, (yours, right) in enumerate(zip(actual, expected)):
             if not _same(yours, right):
                 raise Complaint(
-                    f"entry {position} of {what} is {_plain(yours)}, {_plain(right)} is right", rule=rule, look_at=look_at
+                    f"entry {position} of {what} is {_plain(yours)}, {_plain(right)} is right",
+                    rule=rule,
+                    look_at=look_at,
                 )
         return
     if actual is None and expected is not None:
@@ -97,7 +100,9 @@ def expect_tensor(actual: Any, *, rule: str = "", look_at: str = "", what: str =
     if actual is None:
         raise Complaint(_returned_nothing(what), rule=rule, look_at="is there a `return`?", kind="type")
     kind = type(actual).__name__
-    raise Complaint(f"{what} is a {kind}, not a tensor", rule=rule or "a torch.Tensor comes back", look_at=look_at, kind="type")
+    raise Complaint(
+        f"{what} is a {kind}, not a tensor", rule=rule or "a torch.Tensor comes back", look_at=look_at, kind="type"
+    )
 
 
 def expect_shape(
@@ -114,13 +119,20 @@ def expect_shape(
     elif actual.ndim != len(shape):
         hint = f": {actual.ndim} axes in place of {len(shape)}"
     raise Complaint(
-        f"{what} has shape {list(actual.shape)}, {list(shape)}{names} is right{hint}", rule=rule, look_at=look_at, kind="type"
+        f"{what} has shape {list(actual.shape)}, {list(shape)}{names} is right{hint}",
+        rule=rule,
+        look_at=look_at,
+        kind="type",
     )
 
 
 def _expect_dtype(actual: Tensor, expected: Tensor, dtype: torch.dtype | None, look_at: str, what: str) -> None:
     if dtype is not None and actual.dtype != dtype:
-        raise Complaint(f"{what} has dtype {_dtype(actual)}, {str(dtype).removeprefix('torch.')} is right", look_at=look_at, kind="type")
+        raise Complaint(
+            f"{what} has dtype {_dtype(actual)}, {str(dtype).removeprefix('torch.')} is right",
+            look_at=look_at,
+            kind="type",
+        )
     if expected.is_floating_point() and not actual.is_floating_point():
         raise Complaint(
             f"{what} has dtype {_dtype(actual)}, a floating-point dtype is right",

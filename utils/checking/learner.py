@@ -10,27 +10,38 @@ import contextlib
 import inspect
 import io
 import linecache
+import re
 import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..paths import REPO
-from .complaints import Complaint, Frame
-from .transcript import Transcript, frozen
+from utils.checking.complaints import Complaint, Frame
+from utils.checking.transcript import Transcript, frozen
+from utils.paths import REPO
 
 PRINTED_LIMIT = 2_000  # characters of the learner's prints that a card shows
+KINDS = {
+    "dict": (dict,),
+    "list": (list,),
+    "tuple": (tuple,),
+    "int": (int,),
+    "float": (float, int),
+    "str": (str,),
+    "bool": (bool,),
+}
 WATCHED_PARAMETERS = 5_000_000  # a model larger than this is not copied to see whether a call changed it
 
 
 class Border:
     """What one test and one submission share: the device, the record of what came back, what was printed."""
 
-    def __init__(self, device: torch.device, transcript: Transcript | None = None):
+    def __init__(self, device: torch.device):
         self.device = device
-        self.transcript = transcript if transcript is not None else Transcript()
+        self.transcript = Transcript()
         self.printed = ""
         self.models: list[nn.Module] = []
 
@@ -57,6 +68,7 @@ class Border:
         finally:
             self.printed = (self.printed + prints.getvalue())[:PRINTED_LIMIT]
         self.transcript.note(label, result)
+        _complain_if_nan(label, result, given)
         for model, old in zip(models, before):
             changed = {name: value for name, value in _state(model).items() if not torch.equal(value, old[name])}
             if changed:
@@ -68,14 +80,17 @@ class Border:
 class FunctionHandle:
     """A learner's function, as a checker sees it."""
 
-    def __init__(self, name: str, function: Callable, border: Border):
+    def __init__(self, name: str, function: Callable, border: Border, returns: str = ""):
         self.name = name
         self._function = function
         self._border = border
+        self._returns = returns
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it; tensors that come back are plain data (detached)."""
-        return detached(self._border.call(self.name, self._function, args, kwargs))
+        result = detached(self._border.call(self.name, self._function, args, kwargs))
+        complain_about_kind(self.name, result, self._returns)
+        return result
 
     def gradients(self, *args: Any, upstream: Tensor | None = None, **kwargs: Any) -> list[Tensor]:
         """Gradients of the (scalar or ``upstream``-weighted) result with respect to each floating tensor argument, in order."""
@@ -92,7 +107,7 @@ class ClassHandle:
         self._cls = cls
         self._border = border
 
-    def __call__(self, *args: Any, **kwargs: Any) -> "ModuleHandle | ObjectHandle":
+    def __call__(self, *args: Any, **kwargs: Any) -> ModuleHandle | ObjectHandle:
         instance = self._border.call(self.name, self._cls, args, kwargs)
         if isinstance(instance, nn.Module):
             return ModuleHandle(self.name, instance.to(self._border.device), self._border)
@@ -136,7 +151,7 @@ class ObjectHandle:
 class ModuleHandle(ObjectHandle):
     """An instance of a learner's ``nn.Module``: load weights into it, run it, read its parameters and gradients."""
 
-    def load(self, weights: dict[str, Tensor], *, strict: bool = True) -> "ModuleHandle":
+    def load(self, weights: dict[str, Tensor], *, strict: bool = True) -> ModuleHandle:
         """Put copies of ``weights`` into the parameters of these names; complain about missing, mis-shaped and left-over ones."""
         own = dict(self._instance.named_parameters()) | dict(self._instance.named_buffers())
         for name, value in weights.items():
@@ -157,7 +172,9 @@ class ModuleHandle(ObjectHandle):
         extra = [name for name in dict(self._instance.named_parameters()) if name not in weights]
         if strict and extra:
             raise Complaint(
-                f"{self._name} has parameters that the course's does not have: {', '.join(extra)}", look_at="__init__", kind="type"
+                f"{self._name} has parameters that the course's does not have: {', '.join(extra)}",
+                look_at="__init__",
+                kind="type",
             )
         with torch.no_grad():
             for name, value in weights.items():
@@ -171,7 +188,7 @@ class ModuleHandle(ObjectHandle):
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(value.shape) for name, value in self._instance.named_parameters()}
 
-    def double(self) -> "ModuleHandle":
+    def double(self) -> ModuleHandle:
         """The same module in float64."""
         self._instance.double()
         return self
@@ -193,12 +210,15 @@ class ModuleHandle(ObjectHandle):
         return {name: value.grad.clone() for name, value in self._instance.named_parameters() if value.grad is not None}
 
 
-def handle(name: str, value: Any, border: Border) -> Any:
-    """The handle through which a checker meets ``value``, the learner's object called ``name``."""
+def handle(name: str, value: Any, border: Border, returns: str = "") -> Any:
+    """The handle through which a checker meets ``value``, the learner's object called ``name``.
+
+    ``returns`` is the annotation of what the course's own function of that name returns.
+    """
     if inspect.isclass(value):
         return ClassHandle(name, value, border)
     if callable(value):
-        return FunctionHandle(name, value, border)
+        return FunctionHandle(name, value, border, returns)
     raise Complaint(f"{name} is {_article(value)}, not a function or a class", kind="type")
 
 
@@ -257,6 +277,25 @@ def check_signature(label: str, target: Callable, args: tuple, kwargs: dict) -> 
         ) from None
 
 
+def complain_about_kind(label: str, result: Any, returns: str) -> None:
+    """Complain if ``result`` is not of the outermost kind that the annotation ``returns`` names."""
+    kinds: tuple[type, ...]
+    if re.match(r"(\w+\[)?Tensor\b", returns):
+        kinds = (Tensor,)
+    else:
+        kinds = KINDS.get(returns.split("[")[0], ())
+    number = kinds and kinds[0] in (int, float) and isinstance(result, Tensor) and result.ndim == 0
+    if not kinds or isinstance(result, kinds) or number:
+        return
+    seen = f"{label} returned nothing (None)" if result is None else f"{label} returned {_article(result)}"
+    raise Complaint(
+        seen,
+        rule=f"it returns {returns}",
+        look_at="the `return` line" if result is not None else "is there a `return`?",
+        kind="type",
+    )
+
+
 def explain_exception(label: str, error: BaseException) -> Complaint:
     """The exception in one line, with the learner's own frames only."""
     frames = tuple(learner_frames(error))
@@ -286,8 +325,10 @@ def is_learners_file(filename: str) -> bool:
     path = Path(filename)
     if "ipython-input" in filename or "ipykernel_" in filename:
         return True
-    return path.suffix == ".py" and not any(part in ("site-packages", "lib", "lib64") for part in path.parts) and (
-        REPO / "utils" not in path.parents and REPO / "tests" not in path.parents
+    return (
+        path.suffix == ".py"
+        and not any(part in ("site-packages", "lib", "lib64") for part in path.parts)
+        and (REPO / "utils" not in path.parents and REPO / "tests" not in path.parents)
     )
 
 
@@ -302,7 +343,9 @@ def _complain_if_changed(label: str, target: Callable, given: Any, copies: Any) 
         names = list(inspect.signature(target).parameters)
     except (TypeError, ValueError):
         names = []
-    named = [(names[i] if i < len(names) else f"argument {i}", a, b) for i, (a, b) in enumerate(zip(given[0], copies[0]))]
+    named = [
+        (names[i] if i < len(names) else f"argument {i}", a, b) for i, (a, b) in enumerate(zip(given[0], copies[0]))
+    ]
     named += [(key, given[1][key], copies[1][key]) for key in given[1]]
     for name, before, after in named:
         if _changed(before, after):
@@ -312,6 +355,27 @@ def _complain_if_changed(label: str, target: Callable, given: Any, copies: Any) 
                 look_at="calls that end in _ (such as masked_fill_), +=, *=, /= and assignments into slices",
                 kind="in_place",
             )
+
+
+def _complain_if_nan(label: str, result: Any, given: Any) -> None:
+    """No function of the course makes NaN out of numbers."""
+    if isinstance(result, Tensor) and result.is_floating_point() and result.isnan().any() and not _any_nan(given):
+        where = result.isnan().nonzero()[0].tolist()
+        place = f", the first at {where}" if where else ""
+        raise Complaint(
+            f"{label} gave NaN in {int(result.isnan().sum())} of {result.numel()} places{place}",
+            rule="numbers in, numbers out",
+            look_at="0/0, inf - inf, the log or root of a negative number, or a softmax over a row that is -inf everywhere",
+            kind="nan",
+        )
+
+
+def _any_nan(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.is_floating_point() and bool(value.isnan().any())
+    if isinstance(value, dict):
+        return any(_any_nan(item) for item in value.values())
+    return isinstance(value, (list, tuple)) and any(_any_nan(item) for item in value)
 
 
 def _changed(before: Any, after: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import textwrap
@@ -10,10 +11,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..course import Chapter
-from .cells import Cell, make_cell, percent_cells
+from utils.checking.cells import Cell, make_cell, percent_cells
+from utils.course import Chapter
 
-NOT_CODE = re.compile(r"^# \[exercise\]\n.*?^# \[/exercise\]\n|^[ \t]*# (BEGIN|END) SOLUTION[^\n]*\n", re.MULTILINE | re.DOTALL)
+NOT_CODE = re.compile(
+    r"^# \[exercise\]\n.*?^# \[/exercise\]\n|^[ \t]*# (BEGIN|END) SOLUTION[^\n]*\n", re.MULTILINE | re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,13 @@ def _cells(text: str, name: str) -> list[Cell]:
     return percent_cells(text, name)
 
 
+def returned_kinds(chapter: Chapter) -> dict[str, str]:
+    """The annotation of what each of the chapter's functions returns."""
+    statements = [statement for cell in solution_cells(chapter) if cell.tree for statement in cell.tree.body]
+    functions = [statement for statement in statements if isinstance(statement, ast.FunctionDef)]
+    return {function.name: ast.unparse(function.returns) for function in functions if function.returns}
+
+
 def changed_cells(chapter: Chapter, item: Mistake | RightAnswer) -> list[Cell]:
     """The chapter's solution cells with the one object replaced by what ``item`` describes."""
     cells = list(solution_cells(chapter))
@@ -70,7 +80,9 @@ def changed_cells(chapter: Chapter, item: Mistake | RightAnswer) -> list[Cell]:
     source = NOT_CODE.sub("", cells[index].source)
     for old, new in item.change:
         if source.count(old) != 1:
-            raise ValueError(f"mistake {item.label}: the text {old!r} is in the solution {source.count(old)} times, 1 is right")
+            raise ValueError(
+                f"mistake {item.label}: the text {old!r} is in the solution {source.count(old)} times, 1 is right"
+            )
         source = source.replace(old, new)
     cells[index] = make_cell(source, item.label)
     if cells[index].error:

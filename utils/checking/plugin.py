@@ -6,19 +6,20 @@ handle. Tests are parametrised by submission, so that one session can check many
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import pytest
 import torch
 
-from .. import course
-from ..models.device import choose_device
-from .complaints import Complaint
-from .draw import Draw
-from .learner import Border, handle, learner_frames
-from .mistakes import solution_cells
-from .run import Plan, Submission, TestResult, undisturbed
+from utils import course
+from utils.checking.complaints import Complaint
+from utils.checking.draw import Draw
+from utils.checking.learner import Border, handle, learner_frames
+from utils.checking.mistakes import returned_kinds, solution_cells
+from utils.checking.run import Plan, Submission, TestResult, undisturbed
+from utils.models.device import choose_device
 
 BORDER = pytest.StashKey[Border]()
 RESULT = pytest.StashKey[TestResult]()
@@ -26,19 +27,28 @@ RESULT = pytest.StashKey[TestResult]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("circuits", "checking learners' code")
-    group.addoption("--submission", action="append", default=[], metavar="PATH", help="a notebook or Python file to check; the solutions if not given")
+    group.addoption(
+        "--submission",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a notebook or Python file to check; the solutions if not given",
+    )
     group.addoption("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
     group.addoption("--input-seed", type=int, default=0, help="seed of the drawn test inputs")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    fixtures = {f"object_{name}": _object_fixture(name) for name in _plan(config).object_names}
-    config.pluginmanager.register(type("ObjectFixtures", (), fixtures)(), "circuits-objects")  # one for every exercise object
+    returns = {name: text for chapter in _plan(config).chapters for name, text in returned_kinds(chapter).items()}
+    fixtures = {f"object_{name}": _object_fixture(name, returns.get(name, "")) for name in _plan(config).object_names}
+    config.pluginmanager.register(
+        type("ObjectFixtures", (), fixtures)(), "circuits-objects"
+    )  # one for every exercise object
 
 
-def _object_fixture(name: str) -> Any:
+def _object_fixture(name: str, returns: str) -> Any:
     def learners_object(_, submission: Submission, border: Border) -> Any:
-        return handle(name, submission.get(name), border)
+        return handle(name, submission.get(name), border, returns)
 
     return pytest.fixture(name=name)(learners_object)
 
@@ -118,13 +128,15 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """After plain pytest: which named mistakes the failures are."""
-    from .naming import name_mistake
+    from utils.checking.naming import name_mistake
 
     plan = _plan(config)
     for submission in plan.submissions:
         own = [result for result in plan.results if result.submission == submission.label]
         for name in dict.fromkeys(name for result in own if result.complaint for name in result.objects):
-            chapter = next(chapter for chapter in plan.chapters if any(name in exercise.objects for exercise in chapter.exercises))
+            chapter = next(
+                chapter for chapter in plan.chapters if any(name in exercise.objects for exercise in chapter.exercises)
+            )
             of_name = [result for result in own if name in result.objects]
             mistake = name_mistake(chapter, name, of_name, device=plan.device, seed=plan.seed)
             if mistake:

@@ -6,17 +6,19 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from .. import course
-from ..course import Chapter
-from .cells import read_cells
-from .mistakes import changed_cells, load_mistakes, load_right_answers, solution_cells
-from .naming import choose
-from .run import Submission, TestResult, run
+from utils import course
+from utils.checking.cells import read_cells
+from utils.checking.mistakes import changed_cells, load_mistakes, load_right_answers, solution_cells
+from utils.checking.naming import choose
+from utils.checking.run import Submission, TestResult, run
+from utils.course import Chapter
 
 
 def prove_solutions(chapter: Chapter, names: list[str], device: str = "auto", seed: int = 0) -> list[str]:
     """What is wrong with the solutions: nothing, one hopes; every object must be tested by something."""
-    results = run(chapter, [Submission("solution", cells=solution_cells(chapter), focus=names)], device=device, seed=seed)
+    results = run(
+        chapter, [Submission("solution", cells=solution_cells(chapter), focus=names)], device=device, seed=seed
+    )
     wrong = [f"solution: {result.sentence}: {result.complaint}" for result in results if result.complaint]
     tested = {name for result in results if result.passed for name in result.objects}
     return wrong + [f"{name}: no test passes on it" for name in names if name not in tested]
@@ -32,8 +34,14 @@ def prove_stubs(chapter: Chapter, names: list[str], device: str = "auto") -> lis
         complaint = result.complaint
         starts = tuple(f"{numbers[name]} {name}" for name in result.objects)
         if complaint is None or complaint.kind != "unwritten":
-            wrong.append(f"{result.submission}: {result.sentence}: not refused as unwritten but {complaint or 'passed'}")
-        elif "\n" in complaint.seen or not any(complaint.seen.startswith(start) for start in starts) and not _of_dependency(complaint.seen, numbers):
+            wrong.append(
+                f"{result.submission}: {result.sentence}: not refused as unwritten but {complaint or 'passed'}"
+            )
+        elif (
+            "\n" in complaint.seen
+            or not any(complaint.seen.startswith(start) for start in starts)
+            and not _of_dependency(complaint.seen, numbers)
+        ):
             wrong.append(f"{result.submission}: {result.sentence}: the line is {complaint.seen!r}")
     tested = {result.submission for result in results}
     return wrong + [f"stub: {name}: no test" for name in names if f"stub: {name}" not in tested]
@@ -42,21 +50,30 @@ def prove_stubs(chapter: Chapter, names: list[str], device: str = "auto") -> lis
 def prove_mistakes(chapter: Chapter, names: list[str], device: str = "auto", seed: int = 0) -> dict[str, str]:
     """For every named mistake of these objects: an empty text if it is refused by its own sentence, or what is wrong."""
     mistakes = [mistake for mistake in load_mistakes(chapter) if mistake.object in names]
-    submissions = [Submission(mistake.label, cells=changed_cells(chapter, mistake), focus=[mistake.object]) for mistake in mistakes]
+    submissions = [
+        Submission(mistake.label, cells=changed_cells(chapter, mistake), focus=[mistake.object]) for mistake in mistakes
+    ]
     results = run(chapter, submissions, device=device, seed=seed)
     transcripts = {(result.submission, result.test): result.transcript for result in results}
     verdicts = {}
     for mistake in mistakes:
         own = [result for result in results if result.submission == mistake.label]
         failed = [result for result in own if result.complaint]
-        broken = [result for result in failed if result.complaint.kind in ("raised", "signature", "missing", "unwritten")]
+        broken = [
+            result for result in failed if result.complaint.kind in ("raised", "signature", "missing", "unwritten")
+        ]
         if not failed:
             verdicts[mistake.label] = "passes all tests"
         elif broken:
             verdicts[mistake.label] = f"does not run: {broken[0].complaint}"
         else:
             rivals = [other for other in mistakes if other.object == mistake.object]
-            named = choose(rivals, {result.test: result.transcript for result in own}, {result.test for result in failed}, transcripts)
+            named = choose(
+                rivals,
+                {result.test: result.transcript for result in own},
+                {result.test for result in failed},
+                transcripts,
+            )
             verdicts[mistake.label] = "" if named is mistake else f"is taken for {named.label if named else 'nothing'}"
     return verdicts
 
@@ -64,7 +81,9 @@ def prove_mistakes(chapter: Chapter, names: list[str], device: str = "auto", see
 def prove_right_answers(chapter: Chapter, names: list[str], device: str = "auto", seed: int = 0) -> dict[str, str]:
     """For every further right answer of these objects: an empty text if it is accepted, or what was complained about."""
     answers = [answer for answer in load_right_answers(chapter) if answer.object in names]
-    submissions = [Submission(answer.label, cells=changed_cells(chapter, answer), focus=[answer.object]) for answer in answers]
+    submissions = [
+        Submission(answer.label, cells=changed_cells(chapter, answer), focus=[answer.object]) for answer in answers
+    ]
     verdicts = {answer.label: "no test" for answer in answers}
     results = run(chapter, submissions, device=device, seed=seed)
     for result in results:
@@ -77,11 +96,13 @@ def prove_right_answers(chapter: Chapter, names: list[str], device: str = "auto"
 
 def chapter_of_parts(folders: list[Path], root: Path, name: str) -> Chapter:
     """A chapter put together in ``root`` from folders with source.py, test.py, mistakes.py and right.py: for authors who share one."""
-    from ..authoring.notebooks import serialise, student_notebook
-    from ..authoring.source import read_source
+    from utils.authoring.notebooks import serialise, student_notebook
+    from utils.authoring.source import read_source
 
     def joined(file: str) -> str:
-        return "\n\n".join((folder / file).read_text(encoding="utf-8") for folder in folders if (folder / file).exists())
+        return "\n\n".join(
+            (folder / file).read_text(encoding="utf-8") for folder in folders if (folder / file).exists()
+        )
 
     for folder in ("solutions", "chapters", "tests"):
         (root / folder).mkdir(parents=True, exist_ok=True)
@@ -111,7 +132,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m utils.checking.prove", description="Prove a chapter's checkers.")
     parser.add_argument("chapter", nargs="?", default="1")
     parser.add_argument("--objects", default="", help="comma-separated; all if not given")
-    parser.add_argument("--parts", action="append", default=[], type=Path, help="folders of a chapter in parts, in order")
+    parser.add_argument(
+        "--parts", action="append", default=[], type=Path, help="folders of a chapter in parts, in order"
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)
@@ -130,7 +153,9 @@ def main(argv: list[str] | None = None) -> int:
         wrong += [f"right answer {label} refused: {verdict}" for label, verdict in answers.items() if verdict]
         print("\n".join(wrong))
         print(f"{len(names)} objects, {len(mistakes)} mistakes, {len(answers)} right answers: {len(wrong)} wrong")
-        for line in slowest(run(chapter, [Submission("solution", cells=solution_cells(chapter), focus=names)], device=options.device)):
+        for line in slowest(
+            run(chapter, [Submission("solution", cells=solution_cells(chapter), focus=names)], device=options.device)
+        ):
             print(line)
     return bool(wrong)
 

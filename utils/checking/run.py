@@ -6,20 +6,21 @@ import contextlib
 import os
 import random
 import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy
 import pytest
 import torch
 
-from ..course import Chapter
-from ..paths import REPO
-from .cells import Cell, UnreadableSubmission, read_cells
-from .complaints import Complaint
-from .slicing import namespace_of
-from .transcript import Transcript
+from utils.checking.cells import Cell, UnreadableSubmission, read_cells
+from utils.checking.complaints import Complaint
+from utils.checking.slicing import namespace_of
+from utils.checking.transcript import Transcript
+from utils.course import Chapter
+from utils.paths import REPO
 
 QUIET_PYTEST = [
     "-p", "utils.checking.plugin", "-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:faulthandler",
@@ -32,7 +33,13 @@ QUIET_PYTEST = [
 class Submission:
     """Somebody's objects by name, made when they are first asked for. ``focus`` limits the tests to those of these objects."""
 
-    def __init__(self, label: str, objects: Mapping[str, Any] | None = None, cells: list[Cell] | None = None, focus: Iterable[str] = ()):
+    def __init__(
+        self,
+        label: str,
+        objects: Mapping[str, Any] | None = None,
+        cells: list[Cell] | None = None,
+        focus: Iterable[str] = (),
+    ):
         self.label = label
         self.focus = set(focus)
         self._objects = dict(objects or {})
@@ -40,9 +47,15 @@ class Submission:
         self._complaints: dict[str, Complaint] = {}
 
     @classmethod
-    def from_file(cls, path: Path, focus: Iterable[str] = ()) -> "Submission":
+    def from_file(cls, path: Path, focus: Iterable[str] = ()) -> Submission:
         """A notebook or Python file; UnreadableSubmission if it is neither."""
         return cls(path.name, cells=read_cells(path), focus=focus)
+
+    def focused_on(self, names: Iterable[str]) -> Submission:
+        """The same objects, but only the tests of ``names``."""
+        same = Submission(self.label, cells=self._cells, focus=names)
+        same._objects, same._complaints = self._objects, self._complaints
+        return same
 
     def get(self, name: str) -> Any:
         """The object called ``name``; a Complaint if it is not there or its definition fails."""
@@ -97,7 +110,14 @@ class Plan:
         return {name for chapter in self.chapters for exercise in chapter.exercises for name in exercise.objects}
 
 
-def run(chapter: Chapter, submissions: list[Submission], *, tests: Iterable[str] | None = None, device: str = "auto", seed: int = 0) -> list[TestResult]:
+def run(
+    chapter: Chapter,
+    submissions: list[Submission],
+    *,
+    tests: Iterable[str] | None = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> list[TestResult]:
     """Run the chapter's tests against each submission, those of its ``focus`` only; nothing outside is disturbed."""
     plan = Plan([chapter], list(submissions), set(tests) if tests is not None else None, device, seed)
     _forget_if_changed(chapter.checker)
@@ -105,7 +125,9 @@ def run(chapter: Chapter, submissions: list[Submission], *, tests: Iterable[str]
     with undisturbed(), _environment(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", PYTEST_ADDOPTS=""):
         code = pytest.main(arguments, plugins=[plan])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
-        raise RuntimeError(f"pytest could not run {chapter.checker.name} ({pytest.ExitCode(code).name}); run it on the command line to see why")
+        raise RuntimeError(
+            f"pytest could not run {chapter.checker.name} ({pytest.ExitCode(code).name}); run it on the command line to see why"
+        )
     return plan.results
 
 

@@ -10,11 +10,12 @@ import ast
 import builtins
 import linecache
 import symtable
-from typing import Any, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-from .cells import Cell
-from .complaints import Complaint
-from .learner import explain_exception
+from utils.checking.cells import Cell
+from utils.checking.complaints import Complaint
+from utils.checking.learner import explain_exception
 
 Statement = tuple[Cell, ast.stmt]
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -54,7 +55,9 @@ def needed_statements(cells: list[Cell], names: Iterable[str]) -> list[Statement
                 binders[name] = [index]  # a definition replaces whatever had the name
             else:
                 binders.setdefault(name, []).append(index)
-        if isinstance(statement, ast.ImportFrom) and (statement.module == "__future__" or any(a.name == "*" for a in statement.names)):
+        if isinstance(statement, ast.ImportFrom) and (
+            statement.module == "__future__" or any(a.name == "*" for a in statement.names)
+        ):
             stars.append(index)
     chosen, waiting = set(stars), list(names)
     seen: set[str] = set()

@@ -19,7 +19,7 @@ class Transcript:
     def note(self, label: str, value: Any) -> None:
         self.entries.append((label, frozen(value)))
 
-    def equals(self, other: "Transcript") -> bool:
+    def equals(self, other: Transcript) -> bool:
         """True if both hold the same calls with the same values, up to rounding."""
         return len(self.entries) == len(other.entries) and all(
             mine[0] == theirs[0] and alike(mine[1], theirs[1]) for mine, theirs in zip(self.entries, other.entries)

@@ -60,15 +60,38 @@ def every_figure() -> dict[str, go.Figure]:
     for step in range(50):
         curve.log(step, 5.0 - step / 20)
     return {
-        "heatmap": heatmap(some_pattern()[0], x=TOKENS, y=TOKENS, title="One pattern", x_name="key", y_name="query", value_name="attention"),
-        "signed heatmap": heatmap(torch.linspace(-1, 2, 24).reshape(4, 6), title="Scores", x_name="key", y_name="query", signed=True),
+        "heatmap": heatmap(
+            some_pattern()[0],
+            x=TOKENS,
+            y=TOKENS,
+            title="One pattern",
+            x_name="key",
+            y_name="query",
+            value_name="attention",
+        ),
+        "signed heatmap": heatmap(
+            torch.linspace(-1, 2, 24).reshape(4, 6), title="Scores", x_name="key", y_name="query", signed=True
+        ),
         "compare": compare(some_pattern()[0].T, some_pattern()[0]),
         "attention": attention(some_pattern(), TOKENS, title="Three heads").figure(),
-        "residual_sum": residual_sum({"embed": 0.4, "L0 attn": -1.0, "L0 mlp": 2.5}, title="A logit is a sum", total=1.9),
-        "norms": residual_sum({"embed": torch.ones(16), "L0 attn": torch.ones(16) * 2}, title="Norms", value_name="norm"),
+        "residual_sum": residual_sum(
+            {"embed": 0.4, "L0 attn": -1.0, "L0 mlp": 2.5}, title="A logit is a sum", total=1.9
+        ),
+        "norms": residual_sum(
+            {"embed": torch.ones(16), "L0 attn": torch.ones(16) * 2}, title="Norms", value_name="norm"
+        ),
         "distribution": distribution(some_probs(), VOCAB, title="The next token"),
-        "distributions": distributions({"before": some_probs(), "after": some_probs() ** 2}, VOCAB, title="Before and after"),
-        "lines": lines([1, 2, 3], {"a": [1, 2, 3], "b": [3, 2, 1]}, title="Two lines", x_name="step", y_name="loss (nats)", references={"unigram": 2.0}),
+        "distributions": distributions(
+            {"before": some_probs(), "after": some_probs() ** 2}, VOCAB, title="Before and after"
+        ),
+        "lines": lines(
+            [1, 2, 3],
+            {"a": [1, 2, 3], "b": [3, 2, 1]},
+            title="Two lines",
+            x_name="step",
+            y_name="loss (nats)",
+            references={"unigram": 2.0},
+        ),
         "timings": timings([8, 16], {"no cache": [1.0, 4.0], "cache": [0.5, 1.0]}, title="The cache pays"),
         "neurons": neuron_table({"L1N7": ([(" dog", 2.0)], [" black"])}, title="Keys and values"),
         "loss": curve.figure(),
@@ -275,7 +298,13 @@ def test_a_built_notebook_has_a_picture_for_each_figure(monkeypatch):
 
 def test_building_without_a_browser_says_what_to_install():
     code = "from utils.plots import heatmap\nfrom utils.plots.renderer import picture\nimport utils.plots.renderer as r\nr.MACOS_CHROME = ''\npicture(heatmap([[1.0]], title='t'))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPO, env={"PATH": "/nowhere", "PYTHONPATH": str(REPO)})
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=REPO,
+        env={"PATH": "/nowhere", "PYTHONPATH": str(REPO)},
+    )
     assert "no Chrome or Chromium was found on PATH" in done.stderr.strip().splitlines()[-1]
 
 

@@ -30,7 +30,9 @@ from .theme import FONT, INK, PAPER, SEQUENTIAL, SOFT_INK, finish
 COLUMNS = 4
 
 
-def attention(pattern: Any, tokens: Sequence[str], *, title: str, heads: Sequence[str] | None = None) -> AttentionFigure:
+def attention(
+    pattern: Any, tokens: Sequence[str], *, title: str, heads: Sequence[str] | None = None
+) -> AttentionFigure:
     """The pattern [head query key] of every head over these tokens; `heads` are their labels, such as L0H1."""
     values = as_array(pattern)
     if values.ndim == 4 and values.shape[0] == 1:
@@ -38,10 +40,14 @@ def attention(pattern: Any, tokens: Sequence[str], *, title: str, heads: Sequenc
     if values.ndim == 2:
         values = values[None]
     if values.ndim != 3 or values.shape[1:] != (len(tokens), len(tokens)):
-        raise ValueError(f"a pattern is [head query key] over the {len(tokens)} tokens, but got the shape {tuple(values.shape)}")
+        raise ValueError(
+            f"a pattern is [head query key] over the {len(tokens)} tokens, but got the shape {tuple(values.shape)}"
+        )
     if heads is not None and len(heads) != len(values):
         raise ValueError(f"one label for each head: there are {len(values)} heads, but {len(heads)} labels")
-    return AttentionFigure(values, list(tokens), title, list(heads) if heads else [f"head {i}" for i in range(len(values))])
+    return AttentionFigure(
+        values, list(tokens), title, list(heads) if heads else [f"head {i}" for i in range(len(values))]
+    )
 
 
 class AttentionFigure:
@@ -55,16 +61,40 @@ class AttentionFigure:
         n_heads, n_tokens = len(self.heads), len(self.tokens)
         columns = min(COLUMNS, n_heads)
         rows = -(-n_heads // columns)
-        figure = make_subplots(rows=rows, cols=columns, subplot_titles=[escape(head) for head in self.heads],
-                               shared_xaxes=True, shared_yaxes=True, horizontal_spacing=0.03, vertical_spacing=0.16 / rows)
+        figure = make_subplots(
+            rows=rows,
+            cols=columns,
+            subplot_titles=[escape(head) for head in self.heads],
+            shared_xaxes=True,
+            shared_yaxes=True,
+            horizontal_spacing=0.03,
+            vertical_spacing=0.16 / rows,
+        )
         labels = axis_labels(self.tokens, n_tokens)
         for index, values in enumerate(self.pattern):
             row, column = index // columns + 1, index % columns + 1
-            cells = trace(values, labels, labels, x_name="key", y_name="query", value_name="attention", showscale=index == 0,
-                          colours=dict(colorscale=SEQUENTIAL, zmin=0, zmax=1), colorbar=dict(title=dict(text="attention", side="right"), thickness=12, outlinewidth=0))
+            cells = trace(
+                values,
+                labels,
+                labels,
+                x_name="key",
+                y_name="query",
+                value_name="attention",
+                showscale=index == 0,
+                colours=dict(colorscale=SEQUENTIAL, zmin=0, zmax=1),
+                colorbar=dict(title=dict(text="attention", side="right"), thickness=12, outlinewidth=0),
+            )
             figure.add_trace(cells, row=row, col=column)
             last = row == rows or index + columns >= n_heads
-            label_axes(figure, labels, labels, x_name="key" if last else "", y_name="query" if column == 1 else "", row=row, col=column)
+            label_axes(
+                figure,
+                labels,
+                labels,
+                x_name="key" if last else "",
+                y_name="query" if column == 1 else "",
+                row=row,
+                col=column,
+            )
         room = {1: 40, 2: 26, 3: 18, 4: 15}[columns]
         if columns > 1:
             every = max(1, -(-n_tokens // room))
@@ -95,7 +125,12 @@ class AttentionFigure:
             "maskUpperTri": bool(np.triu(self.pattern, k=1).max(initial=0.0) == 0),
         }
         # "</" would end the script element inside a token
-        data = json.dumps(props, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/").replace("0.0,", "0,").replace("0.0]", "0]")
+        data = (
+            json.dumps(props, ensure_ascii=False, separators=(",", ":"))
+            .replace("</", "<\\/")
+            .replace("0.0,", "0,")
+            .replace("0.0]", "0]")
+        )
         return (
             f'<div style="background:{PAPER};color:{INK};color-scheme:light;padding:12px 16px;font-family:{html.escape(FONT)};">'
             f'<div style="font-size:15px;margin-bottom:8px">{html.escape(self.title)}</div>'
@@ -133,7 +168,11 @@ def pixels(values: np.ndarray) -> bytes:
     stops = np.array([position for position, _ in SEQUENTIAL])
     colours = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for _, colour in SEQUENTIAL], dtype=float)
     clipped = np.clip(np.nan_to_num(values), 0.0, 1.0)
-    rgb = np.stack([np.interp(clipped, stops, colours[:, channel]) for channel in range(3)], axis=-1).round().astype(np.uint8)
+    rgb = (
+        np.stack([np.interp(clipped, stops, colours[:, channel]) for channel in range(3)], axis=-1)
+        .round()
+        .astype(np.uint8)
+    )
     height, width, _ = rgb.shape
     rows = b"".join(b"\0" + rgb[y].tobytes() for y in range(height))
 

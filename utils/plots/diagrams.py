@@ -12,7 +12,9 @@ def diagram(name: str) -> Diagram:
     """The drawing of that name: residual_stream, attention_head, layer_norm or kv_cache."""
     path = DRAWINGS / f"{name}.svg"
     if not path.is_file():
-        raise ValueError(f"there is no drawing {name!r}; there are {', '.join(sorted(p.stem for p in DRAWINGS.glob('*.svg')))}")
+        raise ValueError(
+            f"there is no drawing {name!r}; there are {', '.join(sorted(p.stem for p in DRAWINGS.glob('*.svg')))}"
+        )
     return Diagram(path.read_text(encoding="utf-8"))
 
 

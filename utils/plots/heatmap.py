@@ -28,17 +28,30 @@ def colour_range(values: np.ndarray, signed: bool) -> dict:
 
 
 def trace(
-    values: np.ndarray, x: list[str], y: list[str], *, x_name: str, y_name: str, value_name: str, colours: dict, **more: Any
+    values: np.ndarray,
+    x: list[str],
+    y: list[str],
+    *,
+    x_name: str,
+    y_name: str,
+    value_name: str,
+    colours: dict,
+    **more: Any,
 ) -> go.Heatmap:
     """One matrix as a plotly trace; its rows and columns are counted, so that a label may occur twice."""
-    names = [f"{escape(axis) + ' ' if axis else ''}%{{{key}}}" for axis, key in ((y_name or "row", "customdata[0]"), (x_name or "column", "customdata[1]"))]
+    names = [
+        f"{escape(axis) + ' ' if axis else ''}%{{{key}}}"
+        for axis, key in ((y_name or "row", "customdata[0]"), (x_name or "column", "customdata[1]"))
+    ]
     hover = f"{names[0]}<br>{names[1]}<br>{escape(value_name) or 'value'} %{{z:.3g}}<extra></extra>"
     if values.size <= 2500:
         more["customdata"] = [[[row, column] for column in x] for row in y]
         more["hovertemplate"] = hover
     else:
         more["hovertemplate"] = "row %{y}<br>column %{x}<br>%{z:.3g}<extra></extra>"
-    return go.Heatmap(z=values, xgap=0.5 if values.shape[1] <= 60 else 0, ygap=0.5 if values.shape[0] <= 60 else 0, **colours, **more)
+    return go.Heatmap(
+        z=values, xgap=0.5 if values.shape[1] <= 60 else 0, ygap=0.5 if values.shape[0] <= 60 else 0, **colours, **more
+    )
 
 
 def label_axes(figure: go.Figure, x: list[str], y: list[str], *, x_name: str, y_name: str, **where: Any) -> None:
@@ -46,7 +59,14 @@ def label_axes(figure: go.Figure, x: list[str], y: list[str], *, x_name: str, y_
     for update, labels, name in ((figure.update_xaxes, x, x_name), (figure.update_yaxes, y, y_name)):
         every = -(-len(labels) // MOST_LABELS)
         shown = list(range(0, len(labels), every))
-        update(tickmode="array", tickvals=shown, ticktext=[labels[i] for i in shown], title_text=escape(name), showgrid=False, **where)
+        update(
+            tickmode="array",
+            tickvals=shown,
+            ticktext=[labels[i] for i in shown],
+            title_text=escape(name),
+            showgrid=False,
+            **where,
+        )
     figure.update_xaxes(showline=True, mirror=True, linecolor=RULE, **where)
     figure.update_yaxes(showline=True, mirror=True, linecolor=RULE, **where)
     figure.update_xaxes(range=[-0.5, len(x) - 0.5], tickangle=0 if longest(x) <= 3 else -45, **where)
@@ -78,8 +98,16 @@ def heatmap(
     rows, columns = axis_labels(y, values.shape[0]), axis_labels(x, values.shape[1])
     colours = colour_range(values, signed)
     figure = go.Figure(
-        trace(values, columns, rows, x_name=x_name, y_name=y_name, value_name=value_name, colours=colours,
-              colorbar=dict(title=dict(text=escape(value_name), side="right"), thickness=12, outlinewidth=0))
+        trace(
+            values,
+            columns,
+            rows,
+            x_name=x_name,
+            y_name=y_name,
+            value_name=value_name,
+            colours=colours,
+            colorbar=dict(title=dict(text=escape(value_name), side="right"), thickness=12, outlinewidth=0),
+        )
     )
     label_axes(figure, columns, rows, x_name=x_name, y_name=y_name)
     return finish(figure, title, height=heatmap_height(*values.shape))
@@ -104,10 +132,22 @@ def compare(
     for column, values in enumerate(pair, start=1):
         rows, columns = axis_labels(y, values.shape[0]), axis_labels(x, values.shape[1])
         figure.add_trace(
-            trace(values, columns, rows, x_name=x_name, y_name=y_name, value_name="", colours=colours, showscale=column == 2,
-                  colorbar=dict(thickness=12, outlinewidth=0)),
-            row=1, col=column,
+            trace(
+                values,
+                columns,
+                rows,
+                x_name=x_name,
+                y_name=y_name,
+                value_name="",
+                colours=colours,
+                showscale=column == 2,
+                colorbar=dict(thickness=12, outlinewidth=0),
+            ),
+            row=1,
+            col=column,
         )
         label_axes(figure, columns, rows, x_name=x_name, y_name=y_name, row=1, col=column)
-    figure = finish(figure, title or f"{titles[0]} beside {titles[1]}", height=heatmap_height(*pair[0].shape, width=300) + 20)
+    figure = finish(
+        figure, title or f"{titles[0]} beside {titles[1]}", height=heatmap_height(*pair[0].shape, width=300) + 20
+    )
     return figure.update_layout(margin_t=figure.layout.margin.t + 20, height=figure.layout.height + 20)

@@ -17,9 +17,13 @@ DASHES = ("dash", "dot", "dashdot", "longdash")
 def add_reference(figure: go.Figure, name: str, y: float, index: int = 0, *, end: str = "right", **where: Any) -> None:
     """A dashed horizontal line with its name and value at one end."""
     figure.add_hline(
-        y=float(f"{float(y):.4g}"), line=dict(color=SOFT_INK, width=1.5, dash=DASHES[index % len(DASHES)]),
-        annotation=dict(text=f"{escape(name)} {float(y):.2f}", font=dict(color=SOFT_INK, size=12), xanchor=end, yanchor="bottom"),
-        annotation_position=f"top {end}", **where,
+        y=float(f"{float(y):.4g}"),
+        line=dict(color=SOFT_INK, width=1.5, dash=DASHES[index % len(DASHES)]),
+        annotation=dict(
+            text=f"{escape(name)} {float(y):.2f}", font=dict(color=SOFT_INK, size=12), xanchor=end, yanchor="bottom"
+        ),
+        annotation_position=f"top {end}",
+        **where,
     )
 
 
@@ -39,8 +43,14 @@ def lines(
     figure = go.Figure()
     for colour, (name, values) in zip(COLOURS * len(series), series.items()):
         figure.add_trace(
-            go.Scatter(x=steps, y=as_list(values), name=escape(name), mode="lines+markers" if len(steps) <= 30 else "lines",
-                       line=dict(color=colour, width=2), hovertemplate="%{x:.4g}: %{y:.4g}")
+            go.Scatter(
+                x=steps,
+                y=as_list(values),
+                name=escape(name),
+                mode="lines+markers" if len(steps) <= 30 else "lines",
+                line=dict(color=colour, width=2),
+                hovertemplate="%{x:.4g}: %{y:.4g}",
+            )
         )
     for index, (name, y) in enumerate((references or {}).items()):
         add_reference(figure, name, y, index)

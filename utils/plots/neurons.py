@@ -30,9 +30,26 @@ def neuron_table(neurons: Mapping[str, Sequence[Any]], *, title: str) -> go.Figu
     figure = go.Figure(
         go.Table(
             columnwidth=[1, 5, 5],
-            header=dict(values=["<b>neuron</b>", "<b>answers to</b> (key: reads from the stream)", "<b>promotes</b> (value: writes to the logits)"],
-                        align="left", fill_color=RULE, line_color=RULE, font=dict(color=INK, size=12), height=28),
-            cells=dict(values=columns, align="left", fill_color=PAPER, line_color=RULE, font=dict(color=INK, size=12), height=24),
+            header=dict(
+                values=[
+                    "<b>neuron</b>",
+                    "<b>answers to</b> (key: reads from the stream)",
+                    "<b>promotes</b> (value: writes to the logits)",
+                ],
+                align="left",
+                fill_color=RULE,
+                line_color=RULE,
+                font=dict(color=INK, size=12),
+                height=28,
+            ),
+            cells=dict(
+                values=columns,
+                align="left",
+                fill_color=PAPER,
+                line_color=RULE,
+                font=dict(color=INK, size=12),
+                height=24,
+            ),
         )
     )
     lines = sum(max(1, -(-max(len(row[1]), len(row[2])) // 48)) for row in rows)

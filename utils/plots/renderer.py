@@ -24,7 +24,15 @@ from plotly.io.base_renderers import MimetypeRenderer
 from .theme import WIDTH, use_theme
 
 PLOTLY = "application/vnd.plotly.v1+json"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge", "brave-browser")
+BROWSERS = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+    "msedge",
+    "brave-browser",
+)
 MACOS_CHROME = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 PICTURE_SCALE = 1.5
 
@@ -77,7 +85,9 @@ def smaller(png: bytes) -> bytes:
 
     reduced = io.BytesIO()
     with Image.open(io.BytesIO(png)) as image:
-        image.convert("RGB").quantize(64, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(reduced, "png", optimize=True)
+        image.convert("RGB").quantize(64, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
+            reduced, "png", optimize=True
+        )
     return reduced.getvalue()
 
 

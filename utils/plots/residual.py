@@ -49,8 +49,15 @@ def residual_sum(
         colours[-1] = GREY
     figure = go.Figure(
         go.Bar(
-            x=places, y=values, base=base, marker_color=colours, text=[f"{value:+.2f}" if waterfall else f"{value:.2f}" for value in values],
-            textposition="outside", textfont_size=11, cliponaxis=False, customdata=names,
+            x=places,
+            y=values,
+            base=base,
+            marker_color=colours,
+            text=[f"{value:+.2f}" if waterfall else f"{value:.2f}" for value in values],
+            textposition="outside",
+            textfont_size=11,
+            cliponaxis=False,
+            customdata=names,
             hovertemplate="%{customdata}: %{text} " + escape(value_name) + "<extra></extra>",
         )
     )
@@ -61,7 +68,13 @@ def residual_sum(
     if total is not None:
         add_reference(figure, "the model", float(total), end="left")
     figure.add_hline(y=0, line=dict(color=SOFT_INK, width=1))
-    figure.update_xaxes(tickmode="array", tickvals=places, ticktext=names, showgrid=False, title_text="component, in the order of the forward pass",
-                        tickangle=-45 if len(names) > 8 else 0)
+    figure.update_xaxes(
+        tickmode="array",
+        tickvals=places,
+        ticktext=names,
+        showgrid=False,
+        title_text="component, in the order of the forward pass",
+        tickangle=-45 if len(names) > 8 else 0,
+    )
     figure.update_yaxes(title_text=escape(value_name))
     return finish(figure, title, height=380)

@@ -36,8 +36,16 @@ def bars(probs: np.ndarray, chosen: np.ndarray, labels: Sequence[str], colour: s
     names = [escape(token_label(labels[i])) for i in chosen]
     values = [float(f"{probs[i]:.4g}") for i in chosen]
     return go.Bar(
-        x=values, y=places, orientation="h", marker_color=colour, customdata=names, text=[percent(value) for value in values],
-        textposition="outside", textfont_size=11, cliponaxis=False, hovertemplate="%{customdata} %{x:.3g}<extra></extra>",
+        x=values,
+        y=places,
+        orientation="h",
+        marker_color=colour,
+        customdata=names,
+        text=[percent(value) for value in values],
+        textposition="outside",
+        textfont_size=11,
+        cliponaxis=False,
+        hovertemplate="%{customdata} %{x:.3g}<extra></extra>",
     )
 
 
@@ -60,17 +68,32 @@ def distributions(panels: Mapping[str, Any], labels: Sequence[str], *, title: st
     chosen = likeliest(first, k)
     columns = len(arrays) if len(arrays) <= 4 else 3 if len(arrays) <= 6 else 4
     rows = -(-len(arrays) // columns)
-    figure = make_subplots(rows=rows, cols=columns, shared_yaxes=True, shared_xaxes="all", subplot_titles=[escape(name) for name in arrays],
-                           horizontal_spacing=0.05, vertical_spacing=0.28 / rows)
+    figure = make_subplots(
+        rows=rows,
+        cols=columns,
+        shared_yaxes=True,
+        shared_xaxes="all",
+        subplot_titles=[escape(name) for name in arrays],
+        horizontal_spacing=0.05,
+        vertical_spacing=0.28 / rows,
+    )
     most = max(float(probs[chosen].max()) for probs in arrays.values())
     for index, probs in enumerate(arrays.values()):
         row, column = index // columns + 1, index % columns + 1
-        figure.add_trace(bars(probs, chosen, labels, GREY if index == 0 and len(arrays) > 1 else BLUE), row=row, col=column)
+        figure.add_trace(
+            bars(probs, chosen, labels, GREY if index == 0 and len(arrays) > 1 else BLUE), row=row, col=column
+        )
         figure.update_xaxes(range=[0, most * 1.3], tickformat=".0%", nticks=4, row=row, col=column)
         if row == rows or index + columns >= len(arrays):
             figure.update_xaxes(title_text="probability", showticklabels=True, row=row, col=column)
     names = [escape(token_label(labels[i])) for i in chosen]
-    figure.update_yaxes(tickmode="array", tickvals=list(range(len(chosen))), ticktext=names, range=[len(chosen) - 0.5, -0.5], showgrid=False)
+    figure.update_yaxes(
+        tickmode="array",
+        tickvals=list(range(len(chosen))),
+        ticktext=names,
+        range=[len(chosen) - 0.5, -0.5],
+        showgrid=False,
+    )
     figure.update_yaxes(title_text="next token", col=1)
     titled = any(arrays)
     figure = finish(figure, title, height=rows * (60 + 21 * len(chosen)))
@@ -113,7 +136,9 @@ def sampling_playground(
 class Playground:
     """Sliders above one figure; shows itself as the last expression of a cell."""
 
-    def __init__(self, probs_fn: Callable[..., Any], labels: Sequence[str], *, title: str, k: int, knobs: Sequence[str]):
+    def __init__(
+        self, probs_fn: Callable[..., Any], labels: Sequence[str], *, title: str, k: int, knobs: Sequence[str]
+    ):
         self.probs_fn, self.labels, self.title, self.k = probs_fn, labels, title, k
         self.settings = {name: OFF[name] for name in knobs}
 
@@ -131,8 +156,13 @@ class Playground:
 
         sliders = {
             name: (ipywidgets.IntSlider if name == "top_k" else ipywidgets.FloatSlider)(
-                value=value, description=name.replace("_", " "), continuous_update=False, readout_format="d" if name == "top_k" else ".2f",
-                style=dict(description_width="11em"), layout=dict(width="30em"), **SLIDERS[name],
+                value=value,
+                description=name.replace("_", " "),
+                continuous_update=False,
+                readout_format="d" if name == "top_k" else ".2f",
+                style=dict(description_width="11em"),
+                layout=dict(width="30em"),
+                **SLIDERS[name],
             )
             for name, value in self.settings.items()
         }

@@ -19,7 +19,14 @@ COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, GREY = COLOURS
 
 # Light to dark in even steps of lightness: for probabilities and other amounts that start at 0.
-SEQUENTIAL = [[0.0, "#fbfbf8"], [0.2, "#cfe0f0"], [0.4, "#93bcdf"], [0.6, "#5590c6"], [0.8, "#24629f"], [1.0, "#08305c"]]
+SEQUENTIAL = [
+    [0.0, "#fbfbf8"],
+    [0.2, "#cfe0f0"],
+    [0.4, "#93bcdf"],
+    [0.6, "#5590c6"],
+    [0.8, "#24629f"],
+    [1.0, "#08305c"],
+]
 # Orange below 0, blue above: for signed values, always centred at 0.
 DIVERGING = [[0.0, "#a34400"], [0.25, "#ec9a5a"], [0.5, "#fbfbf8"], [0.75, "#6aa6d3"], [1.0, "#08457e"]]
 
@@ -32,7 +39,16 @@ TEMPLATE = go.layout.Template(
         paper_bgcolor=PAPER,
         plot_bgcolor=PAPER,
         font=dict(family=FONT, size=13, color=INK),
-        title=dict(x=0.0, xref="container", xanchor="left", yref="container", y=1.0, yanchor="top", font=dict(size=15), pad=dict(t=14, l=16)),
+        title=dict(
+            x=0.0,
+            xref="container",
+            xanchor="left",
+            yref="container",
+            y=1.0,
+            yanchor="top",
+            font=dict(size=15),
+            pad=dict(t=14, l=16),
+        ),
         colorway=COLOURS,
         margin=dict(l=64, r=24, t=64, b=56),
         xaxis=_axis,
@@ -56,5 +72,7 @@ def finish(figure: go.Figure, title: str, *, height: int, legend: bool = False) 
     lines = text.count("<br>") + 1
     top = 26 + 20 * lines + (24 if legend else 0)
     # plotly anchors a title by its first line's middle and lets further lines grow both ways
-    figure.update_layout(title_text=text, title_pad_t=14 + 8 * (lines - 1), margin_t=top, height=height + top, showlegend=legend)
+    figure.update_layout(
+        title_text=text, title_pad_t=14 + 8 * (lines - 1), margin_t=top, height=height + top, showlegend=legend
+    )
     return figure

@@ -40,7 +40,9 @@ class LiveLoss:
         total_steps: int | None = None,
     ):
         self.entropies = {name: float(value) for name, value in (entropies or {}).items()}
-        below = " and then the ".join(f"{name} entropy" for name in sorted(self.entropies, key=self.entropies.get, reverse=True))
+        below = " and then the ".join(
+            f"{name} entropy" for name in sorted(self.entropies, key=self.entropies.get, reverse=True)
+        )
         self.title = title or (f"The loss falls below the {below}" if below else "The loss as training goes on")
         self.unit, self.total_steps = unit, total_steps
         self.steps: list[int] = []
@@ -70,12 +72,19 @@ class LiveLoss:
         """The curve so far as a figure."""
         x, y = self._points()
         figure = go.Figure(
-            go.Scatter(x=x, y=[float(f"{value:.4g}") for value in y], mode="lines", line=dict(color=BLUE, width=2),
-                       hovertemplate="step %{x}: %{y:.3f} " + escape(self.unit) + "<extra></extra>")
+            go.Scatter(
+                x=x,
+                y=[float(f"{value:.4g}") for value in y],
+                mode="lines",
+                line=dict(color=BLUE, width=2),
+                hovertemplate="step %{x}: %{y:.3f} " + escape(self.unit) + "<extra></extra>",
+            )
         )
         for index, (name, entropy) in enumerate(self.entropies.items()):
             add_reference(figure, f"{name} entropy", entropy, index)
-        figure.update_xaxes(title_text=f"training step ({self._now()})", range=[0, self.total_steps] if self.total_steps else None)
+        figure.update_xaxes(
+            title_text=f"training step ({self._now()})", range=[0, self.total_steps] if self.total_steps else None
+        )
         figure.update_yaxes(title_text=f"loss ({escape(self.unit)})", range=[0, self._top(y)])
         return finish(figure, self.title, height=330)
 
@@ -83,7 +92,9 @@ class LiveLoss:
         """The curve with at most MOST_POINTS points: means of neighbours, so that a thinned curve is no noisier than its batches."""
         every = -(-max(len(self.steps), 1) // MOST_POINTS)
         parts = [slice(i, i + every) for i in range(0, len(self.steps), every)]
-        return [self.steps[part][-1] for part in parts], [sum(self.losses[part]) / len(self.losses[part]) for part in parts]
+        return [self.steps[part][-1] for part in parts], [
+            sum(self.losses[part]) / len(self.losses[part]) for part in parts
+        ]
 
     def _top(self, y: list[float]) -> float:
         return 1.08 * max([value for value in (*y, *self.entropies.values()) if math.isfinite(value)], default=1.0)
@@ -104,7 +115,11 @@ class LiveLoss:
         def height(value: float) -> float:
             return round(bottom - (bottom - top) * value / highest, 1)
 
-        curve = " ".join(f"{left + (right - left) * step / last:.1f},{height(loss)}" for step, loss in zip(x, y) if math.isfinite(loss))
+        curve = " ".join(
+            f"{left + (right - left) * step / last:.1f},{height(loss)}"
+            for step, loss in zip(x, y)
+            if math.isfinite(loss)
+        )
         marks = "".join(
             f'<line x1="{left}" x2="{right}" y1="{height(entropy)}" y2="{height(entropy)}" stroke="{SOFT_INK}" stroke-dasharray="7 5"/>'
             f'<text x="{right}" y="{height(entropy) - 4}" text-anchor="end" fill="{SOFT_INK}" font-size="12">{html.escape(name)} entropy {entropy:.2f}</text>'
@@ -145,7 +160,10 @@ class LiveLoss:
         now = time.monotonic()
         last = self.total_steps is not None and self.steps[-1] >= self.total_steps - 1
         if now - self._last_draw >= PRINT_EVERY or last:
-            print(f"step {self.steps[-1]}: loss {self.losses[-1]:.3f} {self.unit}, {now - self._started:.0f} s", flush=True)
+            print(
+                f"step {self.steps[-1]}: loss {self.losses[-1]:.3f} {self.unit}, {now - self._started:.0f} s",
+                flush=True,
+            )
             self._last_draw = now
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from utils import course, progress
+from utils import course
+from utils.progress import load, record_hint
 
 
 def main(argv: list[str]) -> int:
@@ -25,6 +26,6 @@ def main(argv: list[str]) -> int:
 
 def next_hints(exercise: course.Exercise) -> list[str]:
     """The hints seen so far and one more, which from now on counts as seen."""
-    shown = min(progress.load().get(exercise.number, {}).get("hints", 0) + 1, len(exercise.hints))
-    progress.record_hint(exercise.number, shown)
+    shown = min(load().get(exercise.number, {}).get("hints", 0) + 1, len(exercise.hints))
+    record_hint(exercise.number, shown)
     return exercise.hints[:shown]

@@ -12,9 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-from utils import course
+from utils import course, paths
 from utils.atomic_write import write_atomically
-from utils.paths import WORK
 from utils.refusal import CannotDo
 
 
@@ -40,7 +39,7 @@ def main(argv: list[str]) -> int:
 
 def own_copy(chapter: course.Chapter) -> Path:
     """The learner's notebook of this chapter; what is there already is never written to."""
-    notebook = WORK / f"{chapter.name}.ipynb"
+    notebook = paths.WORK / f"{chapter.name}.ipynb"
     if not notebook.exists():
         _copy(chapter, notebook)
         print(f"Chapter {chapter.number} is copied to {notebook}: that copy is yours.")
@@ -49,7 +48,7 @@ def own_copy(chapter: course.Chapter) -> Path:
 
 def fresh_copy(chapter: course.Chapter) -> Path | None:
     """Makes the learner's copy anew and returns where the old one lies now (None where there was none)."""
-    notebook = WORK / f"{chapter.name}.ipynb"
+    notebook = paths.WORK / f"{chapter.name}.ipynb"
     kept = None
     if notebook.exists():
         kept = _free_name(notebook)
@@ -81,19 +80,19 @@ def open_jupyterlab(notebook: Path, options: list[str]) -> int:
 
 
 def _copy(chapter: course.Chapter, notebook: Path) -> None:
-    WORK.mkdir(parents=True, exist_ok=True)
+    paths.WORK.mkdir(parents=True, exist_ok=True)
     # An exclusive open: should the file have appeared meanwhile, it is somebody's work.
     with open(chapter.student_notebook, "rb") as shipped, open(notebook, "xb") as copy:
         shutil.copyfileobj(shipped, copy)
     copied = _copied()
     copied[chapter.name] = {"sha256": _digest(notebook), "when": time.strftime("%Y-%m-%dT%H:%M:%S")}
-    write_atomically(WORK / "copied.json", json.dumps(copied, indent=2) + "\n")
+    write_atomically(paths.WORK / "copied.json", json.dumps(copied, indent=2) + "\n")
 
 
 def _copied() -> dict[str, dict[str, str]]:
     """Which version of each chapter was copied when; empty where that is not known."""
     try:
-        copied = json.loads((WORK / "copied.json").read_text(encoding="utf-8"))
+        copied = json.loads((paths.WORK / "copied.json").read_text(encoding="utf-8"))
         return {name: {"sha256": fact["sha256"], "when": fact["when"]} for name, fact in copied.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}

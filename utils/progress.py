@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from utils import paths
 from utils.atomic_write import write_atomically
-from utils.paths import WORK
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -62,7 +62,7 @@ def load() -> dict[str, Entry]:
     The keys of an entry, each there once it has happened: checks, tests_passed, tests_total, points, last_check,
     solved (when first), hints (how many seen), revealed (when).
     """
-    path = WORK / FILE
+    path = paths.WORK / FILE
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -88,14 +88,14 @@ def chapter_summary(chapter_number: int) -> tuple[int, int, float, float]:
 
 def _update(number: str, change: Callable[[Entry], Any]) -> None:
     try:
-        WORK.mkdir(parents=True, exist_ok=True)
+        paths.WORK.mkdir(parents=True, exist_ok=True)
         with _locked():
             entries = load()
             change(entries.setdefault(number, {}))
-            write_atomically(WORK / FILE, json.dumps({"exercises": entries}, indent=2, ensure_ascii=False) + "\n")
+            write_atomically(paths.WORK / FILE, json.dumps({"exercises": entries}, indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
         # A full disk is no reason for a check to fail.
-        print(f"Your progress could not be saved in {WORK / FILE}: {error.strerror or error}.", file=sys.stderr)
+        print(f"Your progress could not be saved in {paths.WORK / FILE}: {error.strerror or error}.", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -106,7 +106,7 @@ def _locked() -> Iterator[None]:
     except ImportError:  # Windows: writing is still atomic
         yield
         return
-    with open(WORK / ".progress.lock", "w") as lock:
+    with open(paths.WORK / ".progress.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

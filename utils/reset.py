@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from utils import course
+from utils import course, paths
 from utils.learn import fresh_copy
-from utils.paths import WORK
 
 
 def main(argv: list[str]) -> int:
@@ -17,7 +16,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("chapter", help="number or name")
     chapter = course.chapter(parser.parse_args(argv).chapter)
     kept = fresh_copy(chapter)
-    print(f"{WORK / chapter.name}.ipynb is a fresh copy of chapter {chapter.number}.")
+    print(f"{paths.WORK / chapter.name}.ipynb is a fresh copy of chapter {chapter.number}.")
     if kept:
         print(f"Your old one is {kept}. If JupyterLab still shows it, choose File > Reload Notebook from Disk.")
     return 0

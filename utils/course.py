@@ -105,7 +105,9 @@ def exercise_of(object_name: str, *, root: Path = REPO) -> Exercise:
     if len(found) == 1:
         return found[0]
     if found:
-        raise NotInCourse(f"{object_name} is written in more than one exercise: {', '.join(one.number for one in found)}")
+        raise NotInCourse(
+            f"{object_name} is written in more than one exercise: {', '.join(one.number for one in found)}"
+        )
     raise NotInCourse(f"no exercise asks for {object_name!r}{_suggestion(object_name, list(there), 'objects')}")
 
 

@@ -8,9 +8,10 @@ import nbformat
 import pytest
 
 from utils.authoring import build
+from utils.authoring.cells import SourceError
 from utils.authoring.notebooks import leaks, serialise, solution_notebook, student_notebook
 from utils.authoring.outputs import clean
-from utils.authoring.source import SourceError, read_source, solution_source
+from utils.authoring.source import read_source, solution_source
 
 CHAPTER = '''\
 # ---
@@ -179,7 +180,9 @@ def test_the_solution_notebook_has_the_code_without_markers(path):
 
 def test_the_exercise_stands_in_metadata_and_on_a_card_above(path):
     for notebook in map(lambda make: make(read_source(path)), (student_notebook, solution_notebook)):
-        index = next(i for i, cell in enumerate(notebook.cells) if cell.metadata.get("exercise", {}).get("number") == "7.2a")
+        index = next(
+            i for i, cell in enumerate(notebook.cells) if cell.metadata.get("exercise", {}).get("number") == "7.2a"
+        )
         facts = notebook.cells[index].metadata.exercise
         assert facts["objects"] == ["Total", "grand_total"] and facts["points"] == 2
         assert "[exercise]" not in notebook.cells[index].source
@@ -196,7 +199,9 @@ def test_marked_cells_go_where_they_belong(path):
     assert 'print("only for the student")' in code(student) and 'print("only in the solution")' not in code(student)
     assert 'print("only in the solution")' in code(solution) and 'print("only for the student")' not in code(solution)
     assert solution.cells[-1].metadata.tags == ["skip-execution"]
-    assert not any("[" in cell.source.split("\n")[0] and "-only]" in cell.source for cell in [*student.cells, *solution.cells])
+    assert not any(
+        "[" in cell.source.split("\n")[0] and "-only]" in cell.source for cell in [*student.cells, *solution.cells]
+    )
 
 
 def test_comments_stay_comments_and_magics_become_magics(path):
@@ -237,7 +242,9 @@ def test_a_solution_shown_elsewhere_is_found(path):
     edit(path, "return_ = 1", "\ndef f():\n    return total / len(numbers)")
     assert not leaks(read_source(path), student_notebook(read_source(path)))
     edit(path, "\ndef f():\n", "")
-    edit(path, "total = sum(numbers)  # so\n    return", "if 1:\n  def f():\n    total = sum(numbers)  # so\n    return")
+    edit(
+        path, "total = sum(numbers)  # so\n    return", "if 1:\n  def f():\n    total = sum(numbers)  # so\n    return"
+    )
     (problem,) = leaks(read_source(path), student_notebook(read_source(path)))
     assert "shows this solution of exercise 7.1" in str(problem)
 
@@ -282,28 +289,59 @@ def test_equal_cells_have_different_ids(path):
     ("old", "new", "line", "rule"),
     [
         ("# difficulty = 2", "# difficulty = 7", 26, "difficulty must be a whole number from 1 to 5, but it is 7"),
-        ("# difficulty = 2", "# difficulty = true", 26, "difficulty must be a whole number from 1 to 5, but it is True"),
+        (
+            "# difficulty = 2",
+            "# difficulty = true",
+            26,
+            "difficulty must be a whole number from 1 to 5, but it is True",
+        ),
         ("# minutes = 10\n", "", 23, "the exercise has no minutes; it must be a whole number above 0"),
+        ('# number = "7.1"\n', "", 23, "the exercise has no number; it must be a text like"),
         ("# minutes = 10", "# minutes = 10\n# minuets = 3", 23, "unknown field minuets; did you mean minutes?"),
-        ('#     "The sum over the count.",\n', "", 31, "hints must be a list of at least two texts, but it is ['What do you add?']"),
+        (
+            '#     "The sum over the count.",\n',
+            "",
+            31,
+            "hints must be a list of at least two texts, but it is ['What do you add?']",
+        ),
         ('# number = "7.1"', '# number = "8.1"', 36, "exercise 8.1 is in chapter 7: its number must start with 7."),
         ('# number = "7.1"', '# number = "7.2a"', 60, "exercise 7.2a is there twice: also on line 36"),
         ('# number = "7.1"', '# number = "7.10"', 60, "exercise 7.2a comes after 7.10; numbers must rise"),
         ('# number = "7.1"', "# number = 7.1", 24, 'number must be a text like "1.4" or "1.15b", but it is 7.1'),
         ("# points = 1", "# points = ", 29, "the exercise block is not valid TOML: Invalid value"),
-        ("# points = 1", "points = 1", 29, "a line of the exercise block starts with `# `, but this one is 'points = 1'"),
+        (
+            "# points = 1",
+            "points = 1",
+            29,
+            "a line of the exercise block starts with `# `, but this one is 'points = 1'",
+        ),
         ('    # BEGIN SOLUTION: the "sum" over the count\n', "", 42, "END SOLUTION without a BEGIN SOLUTION before it"),
         ('SOLUTION: the "sum" over the count', "SOLUTION", 40, "BEGIN SOLUTION needs a sentence"),
         ("len(numbers)\n    # END SOLUTION", "len(numbers)", 40, "BEGIN SOLUTION without an END SOLUTION after it"),
         ("len(numbers)\n    # END SOLUTION", "len(numbers)\n    #END SOLUTION", 43, "not '#END SOLUTION'"),
-        ("len(numbers)\n    # END SOLUTION", "len(numbers)\n  # END SOLUTION", 43, "END SOLUTION must be indented like"),
+        (
+            "len(numbers)\n    # END SOLUTION",
+            "len(numbers)\n  # END SOLUTION",
+            43,
+            "END SOLUTION must be indented like",
+        ),
         ("    total = sum(numbers)", "    # BEGIN SOLUTION: again", 41, "inside the solution that began on line 40"),
         ("print(mean([1, 2, 6]))", "print(mean([1, 2, 6])", 47, "not valid Python: '(' was never closed"),
-        ("print(mean([1, 2, 6]))", "def f():\n    # BEGIN SOLUTION: x\n    pass\n    # END SOLUTION", 48, "no `# [exercise]` block"),
+        (
+            "print(mean([1, 2, 6]))",
+            "def f():\n    # BEGIN SOLUTION: x\n    pass\n    # END SOLUTION",
+            48,
+            "no `# [exercise]` block",
+        ),
         ("# [no-run]", "# [norun]", 98, "unknown mark [norun]; did you mean [no-run]?"),
         ("# - a list", "a list", 11, "a markdown line starts with `# `, but this one is 'a list'"),
         ("# # Chapter 7: Small sums", "# Small sums", 1, "the chapter has no title"),
-        ("# %% [markdown]\n# # Chapter", "import os\n\n# %% [markdown]\n# # Chapter", 7, "text before the first `# %%` cell: 'import os'"),
+        (
+            "# %% [markdown]\n# # Chapter",
+            "import os\n\n# %% [markdown]\n# # Chapter",
+            7,
+            "text before the first `# %%` cell: 'import os'",
+        ),
         ('# %% tags=["hide-input"]', "# %% tag=3", 86, "but it says 'tag=3'"),
         (
             "    def __init__(self, start: float) -> None:\n        # BEGIN SOLUTION: keep the start",
@@ -333,10 +371,19 @@ def test_an_exercise_without_a_solution_is_refused(path):
 @pytest.mark.parametrize(
     ("body", "rule"),
     [
-        ("# BEGIN SOLUTION: all\ndef mean(numbers):\n    return 1\n# END SOLUTION", "inside a top-level function or class"),
-        ("class mean:\n    # BEGIN SOLUTION: all\n    def f(self):\n        return 1\n    # END SOLUTION", "as soon as the class is defined"),
+        (
+            "# BEGIN SOLUTION: all\ndef mean(numbers):\n    return 1\n# END SOLUTION",
+            "inside a top-level function or class",
+        ),
+        (
+            "class mean:\n    # BEGIN SOLUTION: all\n    def f(self):\n        return 1\n    # END SOLUTION",
+            "as soon as the class is defined",
+        ),
         ("if 1:\n    # BEGIN SOLUTION: all\n    x = 1\n    # END SOLUTION", "inside a top-level function or class"),
-        ("def f():\n    # BEGIN SOLUTION: all\n    x = 1\ndef g():\n    y = 1\n    # END SOLUTION", "begins in f and ends outside of it"),
+        (
+            "def f():\n    # BEGIN SOLUTION: all\n    x = 1\ndef g():\n    y = 1\n    # END SOLUTION",
+            "begins in f and ends outside of it",
+        ),
     ],
 )
 def test_a_solution_lies_inside_a_function(path, body, rule):
@@ -360,7 +407,9 @@ def test_every_problem_is_told_at_once(path):
 
 def test_outputs_are_the_same_from_one_run_to_the_next():
     def run(first, second, address):
-        html = f'<div id="circuits-vis-{first}"></div><script>render("circuits-vis-{first}")</script><div id="{second}">'
+        html = (
+            f'<div id="circuits-vis-{first}"></div><script>render("circuits-vis-{first}")</script><div id="{second}">'
+        )
         cell = nbformat.v4.new_code_cell("x", id="abc", execution_count=7, metadata={"execution": {"started": first}})
         cell.outputs = [
             nbformat.v4.new_output("stream", name="stdout", text="one\n"),
@@ -368,7 +417,8 @@ def test_outputs_are_the_same_from_one_run_to_the_next():
             nbformat.v4.new_output("stream", name="stdout", text="two\n"),
             nbformat.v4.new_output("display_data", data={"text/html": html, "text/plain": f"<F at {address}>"}),
             nbformat.v4.new_output(
-                "display_data", data={"application/vnd.jupyter.widget-view+json": {"model_id": first}, "text/plain": "W()"}
+                "display_data",
+                data={"application/vnd.jupyter.widget-view+json": {"model_id": first}, "text/plain": "W()"},
             ),
             nbformat.v4.new_output("execute_result", data={"text/plain": "3"}, execution_count=7),
         ]
@@ -403,7 +453,10 @@ def test_the_command_builds_keeps_and_checks(root, path, capsys):
 
     status, out = circuits_build()
     assert status == 0, out
-    assert "chapters/07_small_sums.ipynb: written" in out and "solutions/07_small_sums.ipynb: written, 6 cells run in" in out
+    assert (
+        "chapters/07_small_sums.ipynb: written" in out
+        and "solutions/07_small_sums.ipynb: written, 6 cells run in" in out
+    )
     notebook = nbformat.read(solution, as_version=4)
     ran = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in ran] == [1, 2, 3, 4, 5, 6, None]
@@ -490,14 +543,18 @@ def test_the_command_names_what_it_cannot_build(root, path, capsys):
     assert "there is no chapter '8'. The chapters there are: 07_small_sums" in capsys.readouterr().out
     edit(path, "# points = 1", "# points = 0")
     assert build.main([], root=root) == 1
-    assert "solutions/07_small_sums.py:29: points must be a whole number above 0, but it is 0" in capsys.readouterr().out
+    assert (
+        "solutions/07_small_sums.py:29: points must be a whole number above 0, but it is 0" in capsys.readouterr().out
+    )
     assert not list((root / "chapters").iterdir())
 
 
 def test_a_notebook_without_a_source_and_one_that_is_too_large_are_found(root, path, capsys):
     edit(path, "# Two is company.", f"# {'x' * 2_000_000}")
     (root / "chapters" / "09_gone.ipynb").write_text("{}")
-    (root / "chapters" / "07_small_sums.ipynb").write_text(serialise(student_notebook(read_source(path))), encoding="utf-8")
+    (root / "chapters" / "07_small_sums.ipynb").write_text(
+        serialise(student_notebook(read_source(path))), encoding="utf-8"
+    )
     assert build.main(["--check"], root=root) == 1
     out = capsys.readouterr().out
     assert "chapters/09_gone.ipynb: has no source solutions/09_gone.py" in out

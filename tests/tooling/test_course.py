@@ -11,7 +11,13 @@ from utils.course import NotInCourse
 
 
 def exercise_cell(number, *objects, points=2):
-    facts = {"number": number, "title": f"About {objects[0]}", "objects": list(objects), "difficulty": 2, "importance": 4}
+    facts = {
+        "number": number,
+        "title": f"About {objects[0]}",
+        "objects": list(objects),
+        "difficulty": 2,
+        "importance": 4,
+    }
     facts |= {"minutes": 10, "points": points, "hints": ["a", "b"], "why": "because"}
     return {"cell_type": "code", "metadata": {"exercise": facts}, "source": []}
 
@@ -26,7 +32,11 @@ def write(root, name, cells, **metadata):
 
 @pytest.fixture
 def root(tmp_path):
-    first = [exercise_cell("1.10", "sample"), exercise_cell("1.9", "Transformer"), exercise_cell("1.1", "LayerNorm", "Embed")]
+    first = [
+        exercise_cell("1.10", "sample"),
+        exercise_cell("1.9", "Transformer"),
+        exercise_cell("1.1", "LayerNorm", "Embed"),
+    ]
     first += [exercise_cell("1.15b", "append", points=3), exercise_cell("1.15a", "KVCache")]
     write(tmp_path, "01_transformers_from_scratch", first, circuits={"title": "Transformers from scratch"})
     write(tmp_path, "02_induction_heads", [exercise_cell("2.1", "induction_score")])
@@ -70,8 +80,14 @@ def test_an_exercise_is_found_by_number_and_by_object(root):
         (lambda root: course.chapter("02_induction_head", root=root), "did you mean 02_induction_heads?"),
         (lambda root: course.chapter(7, root=root), "there is no chapter 7. The chapters there are: 01_tr"),
         (lambda root: course.exercise("1.15", root=root), "exercise 1.15 has parts: 1.15a, 1.15b; name one of them"),
-        (lambda root: course.exercise("3.7x", root=root), "there is no exercise '3.7x'. The exercises there are: 1.1, 1.9"),
-        (lambda root: course.exercise_of("layernorm", root=root), "no exercise asks for 'layernorm'; did you mean LayerNorm?"),
+        (
+            lambda root: course.exercise("3.7x", root=root),
+            "there is no exercise '3.7x'. The exercises there are: 1.1, 1.9",
+        ),
+        (
+            lambda root: course.exercise_of("layernorm", root=root),
+            "no exercise asks for 'layernorm'; did you mean LayerNorm?",
+        ),
         (lambda root: course.exercise_of("f", root=root / "none"), "the course has no objects yet"),
     ],
 )

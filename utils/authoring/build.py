@@ -2,17 +2,17 @@
 
 import argparse
 import difflib
-import os
-import tempfile
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 
 import nbformat
 
+from utils.atomic_write import write_atomically
+from utils.authoring.cells import Problem, Source, SourceError
 from utils.authoring.execution import RunError, execute, is_run, keep_outputs, why_run
 from utils.authoring.notebooks import leaks, lines_in_source, serialise, solution_notebook, student_notebook
-from utils.authoring.source import Problem, Source, SourceError, read_source
+from utils.authoring.source import read_source
 from utils.course import CHAPTER_NAME, NotInCourse, pick_chapter
 from utils.paths import REPO
 
@@ -25,7 +25,9 @@ def main(argv: list[str] | None = None, *, root: Path = REPO) -> int:
     parser = argparse.ArgumentParser(prog="circuits build", description="Make the notebooks from solutions/*.py.")
     parser.add_argument("chapters", nargs="*", metavar="CHAPTER", help="1, 01 or the chapter's name (default: all)")
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a build would change something")
-    parser.add_argument("--execute", action="store_true", help="run the solution notebooks also where their code is unchanged")
+    parser.add_argument(
+        "--execute", action="store_true", help="run the solution notebooks also where their code is unchanged"
+    )
     parser.add_argument("--timeout", type=float, default=300, metavar="SECONDS", help="for one cell (default: 300)")
     options = parser.parse_args(argv)
 
@@ -52,7 +54,11 @@ def main(argv: list[str] | None = None, *, root: Path = REPO) -> int:
     for problem in problems:
         print(problem)
     if options.check:
-        print(f"{len(problems)} to mend" if problems else f"{len(names)} chapter(s): the notebooks are as their sources say")
+        print(
+            f"{len(problems)} to mend"
+            if problems
+            else f"{len(names)} chapter(s): the notebooks are as their sources say"
+        )
     return 1 if problems else 0
 
 
@@ -134,7 +140,7 @@ class _Chapter:
     def write(self, path: Path, text: str, note: str = "") -> Iterator[str]:
         changed = _text(path) != text
         if changed:
-            _replace(path, text)
+            write_atomically(path, text)
         print(f"{self.shown(path)}: {'written' if changed else 'unchanged'}{note}", flush=True)
         yield from self.too_large(path, text)
 
@@ -192,20 +198,8 @@ def _without_outputs(notebook: nbformat.NotebookNode) -> str:
 
 
 def _diff(there: str, expected: str) -> str:
-    lines = list(difflib.unified_diff(there.split("\n"), expected.split("\n"), "in the file", "from the source", "", "", 1))
+    lines = list(
+        difflib.unified_diff(there.split("\n"), expected.split("\n"), "in the file", "from the source", "", "", 1)
+    )
     more = [f"    … and {len(lines) - SHOWN_DIFF} lines more"] if len(lines) > SHOWN_DIFF else []
     return "\n".join([f"    {line[:160]}" for line in lines[:SHOWN_DIFF]] + more)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Writes all of the file or nothing of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

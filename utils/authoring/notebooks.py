@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
 
-from utils.authoring.source import Cell, Problem, Source
+from utils.authoring.cells import Cell, Problem, Source
 from utils.course import dots
 
 NEW_CELL = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
@@ -79,7 +79,9 @@ def leaks(source: Source, notebook: nbformat.NotebookNode) -> list[Problem]:
             if solution in hints:
                 problems.append(Problem(source.path, line, f"a hint of exercise {number} is this whole solution"))
             if any(solution in text for text in shown):
-                problems.append(Problem(source.path, line, f"the student notebook shows this solution of exercise {number}"))
+                problems.append(
+                    Problem(source.path, line, f"the student notebook shows this solution of exercise {number}")
+                )
     for cell in notebook.cells:
         if re.search(r"# (BEGIN|END) SOLUTION", cell.source):
             problems.append(Problem(source.path, 1, f"cell {cell.id} of the student notebook has a solution marker"))

@@ -8,7 +8,9 @@ from itertools import groupby
 from nbformat import NotebookNode
 
 # the ids that plotly and circuitsvis give to their <div>
-RANDOM_ID = re.compile(r"(?<=circuits-vis-)[0-9a-f]{4,}(?:-[0-9a-f]{4,})*|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b")
+RANDOM_ID = re.compile(
+    r"(?<=circuits-vis-)[0-9a-f]{4,}(?:-[0-9a-f]{4,})*|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"
+)
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
 CURSOR_MOVES = re.compile(r"\x1b\[\d*[A-GJK]")
 LIVE_CONTROL = "application/vnd.jupyter.widget-view+json"

@@ -11,10 +11,9 @@ import hashlib
 import json
 import re
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
-from textwrap import dedent
 
+from utils.authoring.cells import Block, Cell, Problem, Source, SourceError, short
 from utils.course import CHAPTER_NAME, EXERCISE_NUMBER, NotInCourse, sort_key
 from utils.paths import REPO
 
@@ -48,79 +47,6 @@ FIELDS = {  # name: (what it must be, whether a value is that)
 }
 
 
-@dataclass(frozen=True)
-class Problem:
-    path: Path
-    line: int
-    rule: str
-
-    def __str__(self) -> str:
-        return f"{_shown(self.path)}:{self.line}: {self.rule}"
-
-
-class SourceError(ValueError):
-    """A chapter's source breaks rules; every one that was found is in `problems`."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        self.problems = problems
-        super().__init__("\n".join(map(str, problems)))
-
-
-@dataclass(frozen=True)
-class Block:
-    """What lies between BEGIN SOLUTION and END SOLUTION; both are indices into the cell's lines."""
-
-    begin: int
-    end: int
-    indent: str
-    sentence: str
-    owner: str  # the top-level function or class it is in
-
-
-@dataclass(frozen=True)
-class Cell:
-    kind: str  # "markdown", "code" or "raw"
-    text: str  # without marks and TOML block, with BEGIN and END lines
-    line: int  # where `text` starts in the source
-    marks: frozenset[str] = frozenset()
-    metadata: dict = field(default_factory=dict)
-    exercise: dict | None = None
-    blocks: tuple[Block, ...] = ()
-
-    @property
-    def solution(self) -> str:
-        """The cell with its solutions, without the lines that mark them."""
-        markers = {index for block in self.blocks for index in (block.begin, block.end)}
-        return "\n".join(line for index, line in enumerate(self.text.split("\n")) if index not in markers)
-
-    @property
-    def stub(self) -> str:
-        """The cell as the learner gets it: every solution replaced by one `raise NotImplementedError`."""
-        lines, position = [], 0
-        text = self.text.split("\n")
-        for block in self.blocks:
-            message = json.dumps(f"{self.exercise['number']} {block.owner}: {block.sentence}", ensure_ascii=False)
-            lines += text[position : block.begin] + [f"{block.indent}raise NotImplementedError({message})"]
-            position = block.end + 1
-        return "\n".join(lines + text[position:])
-
-    def block_text(self, block: Block) -> str:
-        return dedent("\n".join(self.text.split("\n")[block.begin + 1 : block.end]))
-
-
-@dataclass(frozen=True)
-class Source:
-    path: Path
-    number: int
-    name: str
-    title: str
-    cells: tuple[Cell, ...]
-
-    @property
-    def exercises(self) -> dict[str, Cell]:
-        return {cell.exercise["number"]: cell for cell in self.cells if cell.exercise}
-
-
 _cache: dict[Path, tuple[str, Source]] = {}
 
 
@@ -143,7 +69,7 @@ def solution_source(number: str, *, root: Path = REPO, path: Path | None = None)
         path = found[0]
     exercises = read_source(path).exercises
     if number not in exercises:
-        raise NotInCourse(f"{_shown(path)} has no exercise {number}; it has {', '.join(exercises)}")
+        raise NotInCourse(f"{short(path)} has no exercise {number}; it has {', '.join(exercises)}")
     return exercises[number].solution
 
 
@@ -267,7 +193,9 @@ class _Reader:
         block = lines[1:end]
         for index, line in enumerate(block):
             if line.strip() and not line.startswith("#"):
-                self.complain(first + index + 2, f"a line of the exercise block starts with `# `, but this one is {line!r}")
+                self.complain(
+                    first + index + 2, f"a line of the exercise block starts with `# `, but this one is {line!r}"
+                )
         try:
             facts = tomllib.loads("\n".join(re.sub(r"^# ?", "", line) for line in block))
         except tomllib.TOMLDecodeError as error:
@@ -281,7 +209,7 @@ class _Reader:
             elif not holds(facts[name]):
                 line = next((i for i, text in enumerate(block) if re.match(rf"#\s*{name}\s*=", text)), -1)
                 self.complain(first + line + 2, f"{name} must be {rule}, but it is {facts[name]!r}")
-        for name in facts.keys() - FIELDS.keys():
+        for name in sorted(facts.keys() - FIELDS.keys()):
             close = difflib.get_close_matches(name, FIELDS, n=1)
             meant = f"; did you mean {close[0]}?" if close else f"; the fields are {', '.join(FIELDS)}"
             self.complain(first + 1, f"the exercise has an unknown field {name}{meant}")
@@ -299,7 +227,9 @@ class _Reader:
                     continue
                 begin = index, match[1], match[2] or ""
                 if not match[2]:
-                    self.complain(here, "BEGIN SOLUTION needs a sentence for the stub: `# BEGIN SOLUTION: what to write`")
+                    self.complain(
+                        here, "BEGIN SOLUTION needs a sentence for the stub: `# BEGIN SOLUTION: what to write`"
+                    )
                 if exercise is None:
                     self.complain(here, "a solution stands in a cell that has no `# [exercise]` block")
             elif match := END.fullmatch(line):
@@ -320,7 +250,9 @@ class _Reader:
         if begin is not None:
             self.complain(first + begin[0] + 1, "BEGIN SOLUTION without an END SOLUTION after it in the cell")
         elif exercise is not None and not blocks:
-            self.complain(first + 1, f"exercise {exercise['number']} has no solution: mark it with BEGIN and END SOLUTION")
+            self.complain(
+                first + 1, f"exercise {exercise.get('number')} has no solution: mark it with BEGIN and END SOLUTION"
+            )
         return blocks
 
     def owners(self, lines: list[str]) -> dict[int, str] | None:
@@ -355,7 +287,10 @@ class _Reader:
         for block in cell.blocks:
             line = block.begin + 1 - shorter
             if not any(node.lineno < line <= node.end_lineno for node in functions):
-                self.complain(cell.line + block.begin, "a solution must lie inside a function: here its stub would raise as soon as the class is defined")
+                self.complain(
+                    cell.line + block.begin,
+                    "a solution must lie inside a function: here its stub would raise as soon as the class is defined",
+                )
             shorter += block.end - block.begin
 
     def check_numbers(self, cells: list[Cell], chapter: int) -> None:
@@ -373,7 +308,9 @@ class _Reader:
             elif before and sort_key(number) < sort_key(before):
                 self.complain(cell.line, f"exercise {number} comes after {before}; numbers must rise")
             if sort_key(number)[0] != chapter:
-                self.complain(cell.line, f"exercise {number} is in chapter {chapter}: its number must start with {chapter}.")
+                self.complain(
+                    cell.line, f"exercise {number} is in chapter {chapter}: its number must start with {chapter}."
+                )
             for name in cell.exercise["objects"]:
                 if name in objects and number not in seen:
                     self.complain(cell.line, f"{name} is already written in exercise {objects[name]}")
@@ -397,7 +334,3 @@ def without_magics(text: str) -> str:
 def _first_line(node: ast.stmt) -> int:
     decorators = getattr(node, "decorator_list", [])
     return min([node.lineno, *(decorator.lineno for decorator in decorators)])
-
-
-def _shown(path: Path) -> str:
-    return "/".join(path.parts[-2:])

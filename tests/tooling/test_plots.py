@@ -28,12 +28,12 @@ from utils.plots import (
     heatmap,
     lines,
     neuron_table,
+    renderer,
     residual_sum,
     sampling_playground,
     timings,
     token_labels,
 )
-from utils.plots import renderer
 from utils.plots.attention import loader, pixels
 from utils.plots.numbers import as_array, significant
 from utils.plots.renderer import PLOTLY, mime_bundle
@@ -297,7 +297,11 @@ def test_a_built_notebook_has_a_picture_for_each_figure(monkeypatch):
 
 
 def test_building_without_a_browser_says_what_to_install():
-    code = "from utils.plots import heatmap\nfrom utils.plots.renderer import picture\nimport utils.plots.renderer as r\nr.MACOS_CHROME = ''\npicture(heatmap([[1.0]], title='t'))"
+    code = (
+        "from utils.plots import heatmap, renderer\n"
+        "renderer.MACOS_CHROME = ''\n"
+        "renderer.picture(heatmap([[1.0]], title='t'))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

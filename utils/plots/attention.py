@@ -150,7 +150,8 @@ class AttentionFigure:
             f'<figcaption style="font-size:12px">{html.escape(head)}</figcaption></figure>'
             for head, values in zip(self.heads, self.pattern)
         )
-        return f'{figures}<div style="font-size:12px;color:{SOFT_INK}">Rows are queries, columns keys. Run the cell again for the interactive view.</div>'
+        note = "Rows are queries, columns keys. Run the cell again for the interactive view."
+        return f'{figures}<div style="font-size:12px;color:{SOFT_INK}">{note}</div>'
 
 
 def loader() -> str:

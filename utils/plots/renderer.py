@@ -81,7 +81,10 @@ def picture(figure: go.Figure | dict, *, width: int = WIDTH, scale: float = PICT
 
 def smaller(png: bytes) -> bytes:
     """The same picture in 64 colours: a figure has few, and a quarter of the bytes is enough for them."""
-    from PIL import Image
+    try:
+        from PIL import Image
+    except ImportError:
+        raise RuntimeError("figures in a saved notebook are made small with pillow: pip install pillow") from None
 
     reduced = io.BytesIO()
     with Image.open(io.BytesIO(png)) as image:

@@ -121,21 +121,24 @@ class LiveLoss:
             if math.isfinite(loss)
         )
         marks = "".join(
-            f'<line x1="{left}" x2="{right}" y1="{height(entropy)}" y2="{height(entropy)}" stroke="{SOFT_INK}" stroke-dasharray="7 5"/>'
-            f'<text x="{right}" y="{height(entropy) - 4}" text-anchor="end" fill="{SOFT_INK}" font-size="12">{html.escape(name)} entropy {entropy:.2f}</text>'
+            f'<path d="M{left} {height(entropy)}H{right}" stroke="{SOFT_INK}" stroke-dasharray="7 5"/>'
+            f'<text x="{right}" y="{height(entropy) - 4}" text-anchor="end" fill="{SOFT_INK}" font-size="12">'
+            f"{html.escape(name)} entropy {entropy:.2f}</text>"
             for name, entropy in self.entropies.items()
         )
         ticks = "".join(
             f'<text x="{left - 8}" y="{height(value) + 4}" text-anchor="end" font-size="12">{value}</text>'
-            f'<line x1="{left}" x2="{right}" y1="{height(value)}" y2="{height(value)}" stroke="{RULE}"/>'
+            f'<path d="M{left} {height(value)}H{right}" stroke="{RULE}"/>'
             for value in range(0, int(highest) + 1, max(1, int(highest) // 5))
         )
         return (
-            f'<svg viewBox="0 0 800 370" style="max-width:900px;background:{PAPER}" fill="{INK}" font-family="{html.escape(FONT)}" font-size="13" role="img">'
+            f'<svg viewBox="0 0 800 370" style="max-width:900px;background:{PAPER}" fill="{INK}" role="img" '
+            f'font-family="{html.escape(FONT)}" font-size="13">'
             f'<text x="16" y="25" font-size="15">{html.escape(self.title)}</text>{ticks}{marks}'
             f'<polyline points="{curve}" fill="none" stroke="{BLUE}" stroke-width="2"/>'
             f'<text x="{(left + right) / 2}" y="352" text-anchor="middle">training step ({self._now()})</text>'
-            f'<text transform="translate(20 {(top + bottom) / 2}) rotate(-90)" text-anchor="middle">loss ({html.escape(self.unit)})</text></svg>'
+            f'<text transform="translate(20 {(top + bottom) / 2}) rotate(-90)" text-anchor="middle">'
+            f"loss ({html.escape(self.unit)})</text></svg>"
         )
 
     def _draw(self) -> None:

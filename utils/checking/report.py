@@ -109,4 +109,5 @@ def _names_in(value: Any) -> Iterator[str]:
     while codes:
         code = codes.pop()
         yield from code.co_names
+        yield from code.co_freevars
         codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]

@@ -102,28 +102,34 @@ def pytest_runtest_protocol(item: pytest.Item) -> Any:
         return (yield)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
-    report = yield
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> pytest.TestReport | None:
+    """A report in the complaint's words: never a page of traceback, which would also take far longer to make than the test."""
     submission = _submission_of(item)
     if submission is None:
-        return report
+        return None
     known = _plan(item.config).object_names
     objects = tuple(name for name in item._fixtureinfo.argnames if name in known)
     result = item.stash.setdefault(RESULT, TestResult(item.originalname, submission.label, objects))
     result.seconds += call.duration
-    if report.skipped:
-        result.skipped = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
-    elif report.failed and result.complaint is None:
-        result.complaint = _as_complaint(call.excinfo.value, result.objects)
-        report.longrepr = str(result.complaint)  # never a page of traceback
-    if report.when == "teardown":
+    outcome, longrepr = "passed", None
+    error = call.excinfo.value if call.excinfo else None
+    if isinstance(error, pytest.skip.Exception):
+        result.skipped = str(error)
+        outcome, longrepr = "skipped", (str(item.path), item.location[1] or 0, f"Skipped: {error}")
+    elif error is not None:
+        result.complaint = result.complaint or _as_complaint(error, objects)
+        outcome, longrepr = "failed", str(result.complaint)
+    if call.when == "teardown":
         border = item.stash.get(BORDER, None)
         if border is not None:
             result.transcript, result.printed = border.transcript, border.printed
         result.passed = result.complaint is None and not result.skipped
         _plan(item.config).results.append(result)
-    return report
+    keywords = {name: 1 for name in item.keywords}
+    return pytest.TestReport(
+        item.nodeid, item.location, keywords, outcome, longrepr, call.when, [], call.duration, call.start, call.stop
+    )
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

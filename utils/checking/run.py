@@ -133,20 +133,22 @@ def run(
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Put random states, grad mode, default dtype, TF32 and cuDNN settings back as they were."""
+    """Put random states, grad mode, default dtype, threads and TF32 settings back as they were."""
     python, numbers = random.getstate(), numpy.random.get_state()
     cpu = torch.get_rng_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else None
-    grad, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
+    grad, dtype, threads = torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()
     precise = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     try:
         torch.set_grad_enabled(True)
         torch.set_default_dtype(torch.float32)
+        torch.set_num_threads(1)  # test inputs are small: a second thread costs more than it brings
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         with torch.inference_mode(False):
             yield
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = precise
+        torch.set_num_threads(threads)
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(grad)
         if cuda is not None:

@@ -18,7 +18,7 @@ COMMANDS = {
     "progress": ("utils.progress", "what you have solved so far"),
     "reset": ("utils.reset", "a fresh copy of a chapter, beside your old one: circuits reset 1"),
     "doctor": ("utils.doctor", "what is installed here, and what to do about what is missing"),
-    "models": ("utils.models.command", "the models of the course, and what they can do"),
+    "models": ("utils.model_list", "the models of the course, and where they lie"),
     "build": ("utils.authoring.build", "for authors: make the notebooks from solutions/*.py"),
     "bench": ("utils.bench", "for authors: measure how long checks take"),
 }

@@ -112,11 +112,15 @@ def device() -> list[Finding]:
     except Exception as error:  # a broken build fails in many ways, all of them worth showing
         return [Finding("device", MISSING, f"PyTorch does not start: {error}", f"remove .venv and {SET_UP}")]
     cores = f"{os.cpu_count()} CPU cores, {torch.get_num_threads()} used"
-    if torch.cuda.is_available():
-        return [Finding("device", OK, f"cuda: {torch.cuda.get_device_name()}; {cores}")]
-    if torch.backends.mps.is_available():
-        return [Finding("device", OK, f"mps; {cores}")]
-    findings = [Finding("device", OK, f"cpu: {cores}; chapter 1 needs no more")]
+    try:
+        from utils.models.device import device as chosen
+    except ValueError as error:
+        return [Finding("device", MISSING, str(error), "unset CIRCUITS_DEVICE, which asks for it")]
+    if chosen.type == "cuda":
+        return [Finding("device", OK, f"{chosen}: {torch.cuda.get_device_name(chosen)}; {cores}")]
+    findings = [Finding("device", OK, f"{chosen}: {cores}; chapter 1 needs no more")]
+    if torch.backends.mps.is_available() and chosen.type == "cpu":
+        findings.append(Finding("GPU", NOTE, "Apple's is used where asked for: CIRCUITS_DEVICE=mps"))
     if nvidia_card():
         do = "remove .venv and run `bash setup.sh` again with the driver working, or leave it: chapter 1 needs no GPU"
         findings.append(Finding("GPU", NOTE, f"{nvidia_card()} is there, but this PyTorch cannot use it", do))

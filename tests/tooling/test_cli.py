@@ -1,6 +1,7 @@
 """The command `circuits`: dispatch, refusals in one line, and the learner's copies of the notebooks."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -32,7 +33,8 @@ def chapter(tmp_path, monkeypatch):
 
 def circuits(*arguments, **variables):
     command = [sys.executable, "-m", "utils.cli", *arguments]
-    return subprocess.run(command, cwd=paths.REPO, capture_output=True, text=True, timeout=60)
+    environment = os.environ | variables
+    return subprocess.run(command, cwd=paths.REPO, capture_output=True, text=True, timeout=60, env=environment)
 
 
 # ── The command itself ────────────────────────────────────────────────────────────────────────────────────────────
@@ -231,3 +233,22 @@ def test_the_full_test_leaves_the_learners_work_alone(tmp_path):
 def test_what_is_copied_is_noted_in_plain_json(work, chapter):
     cli.main(["learn", "--no-launch"])
     assert list(json.loads((work / "copied.json").read_text())) == ["01_small"]
+
+
+def test_doctor_explains_a_device_that_cannot_be_used():
+    done = circuits("doctor", CIRCUITS_DEVICE="cuda:99")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "missing   device" in done.stdout and "unset CIRCUITS_DEVICE" in done.stdout
+
+
+def test_models_are_listed_with_where_they_lie():
+    done = circuits("models")
+    assert done.returncode == 0
+    assert 'load_model("organism")' in done.stdout and "ships with the course" in done.stdout
+
+
+def test_bench_refuses_a_chapter_without_exercises(monkeypatch, capsys):
+    empty = course.Chapter(1, "01_small", "A small chapter", [])
+    monkeypatch.setattr(course, "chapters", lambda *, root=None: [empty])
+    assert cli.main(["bench"]) == 2
+    assert "no exercises" in capsys.readouterr().err

@@ -1,0 +1,118 @@
+"""This file knows how to measure what a learner waits for: the first check of a session, and every later one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from utils import course
+from utils.refusal import CannotDo
+
+if TYPE_CHECKING:
+    from utils.checking.run import Submission
+
+FIRST_CHECK = "import sys; from utils.bench import first_check; first_check(sys.argv[1])"
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="circuits bench",
+        description="Times the check of every exercise of a chapter, on its solution and on a mistake that people make.",
+    )
+    parser.add_argument("chapter", nargs="?", default="1", help="number or name; without it, chapter 1")
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="checks of each, after one that does not count (default 5)"
+    )
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures to a file as well")
+    options = parser.parse_args(argv)
+    chapter = course.chapter(options.chapter)
+    if not chapter.exercises:
+        raise CannotDo(f"chapter {chapter.number} has no exercises to check")
+
+    print(f"Chapter {chapter.number}, {machine()}", flush=True)
+    first = statistics.median(first_check_seconds(chapter) for _ in range(3))
+    print(f"first check of a session, imports included: {first:.1f} s (median of 3)\n", flush=True)
+
+    times = {}
+    for label, seconds in warm_checks(chapter, options.repeats):
+        times[label] = seconds
+        print(f"  {statistics.median(seconds):6.3f} s  {label}", flush=True)
+    medians = [statistics.median(seconds) for seconds in times.values()]
+    slowest = max(times, key=lambda label: max(times[label]))
+    print(
+        f"\nlater checks: median {statistics.median(medians):.2f} s, "
+        f"slowest of {sum(map(len, times.values()))} {max(times[slowest]):.2f} s ({slowest})"
+    )
+    if options.json:
+        figures = {"machine": machine(), "first_check_seconds": first, "check_seconds": times}
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def warm_checks(chapter: course.Chapter, repeats: int) -> Iterator[tuple[str, list[float]]]:
+    """What was checked, and the seconds of each check, in a process where everything is imported."""
+    for exercise in chapter.exercises:
+        for label, submission in submissions(chapter, exercise):
+            timed_check(chapter, exercise, submission)
+            yield label, [timed_check(chapter, exercise, submission) for _ in range(repeats)]
+
+
+def submissions(chapter: course.Chapter, exercise: course.Exercise) -> Iterator[tuple[str, Submission]]:
+    """The solution of an exercise, and for each of its objects the first mistake in the list."""
+    from utils.checking.mistakes import changed_cells, load_mistakes, solution_cells
+    from utils.checking.run import Submission
+
+    yield f"{exercise.number} solution", Submission("solution", cells=solution_cells(chapter))
+    first = {mistake.object: mistake for mistake in reversed(load_mistakes(chapter))}
+    for name in exercise.objects:
+        if mistake := first.get(name):
+            yield f"{exercise.number} {mistake.label}", Submission(mistake.label, cells=changed_cells(chapter, mistake))
+
+
+def timed_check(chapter: course.Chapter, exercise: course.Exercise, submission: Submission) -> float:
+    """Seconds for what `check` does in a notebook, up to the finished card."""
+    from utils.checking.card import html
+    from utils.checking.report import check_exercise
+
+    start = time.perf_counter()
+    html(check_exercise(chapter, exercise, submission, keep=False))
+    return time.perf_counter() - start
+
+
+def first_check_seconds(chapter: course.Chapter) -> float:
+    """Seconds of a process that starts, imports what it needs, checks one exercise and ends."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", FIRST_CHECK, str(chapter.number)], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def first_check(chapter_number: str) -> None:
+    chapter = course.chapter(chapter_number)
+    _, solution = next(submissions(chapter, chapter.exercises[0]))
+    timed_check(chapter, chapter.exercises[0], solution)
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    import torch
+
+    name = processor()
+    where: dict[str, Any] = {"Python": platform.python_version(), "PyTorch": torch.__version__}
+    return f"{os.cpu_count()} cores of {name}, " + ", ".join(f"{what} {version}" for what, version in where.items())
+
+
+def processor() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

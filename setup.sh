@@ -78,22 +78,31 @@ choose_python() {
 # ── What is installed, and what should be ─────────────────────────────────────────────────────────────────────────
 
 installed() { if usable "$venv_python"; then cat "$stamp" 2>/dev/null; fi; }
+wanted() {
+    wanted_packages
+    echo "course $(cksum <pyproject.toml)"
+}
 # The folder is part of it because an environment does not work after a move.
-wanted() { echo "$(cat requirements.txt pyproject.toml | cksum) $(version_of "$python") $PWD"; }
+wanted_packages() { echo "packages $(cksum <requirements.txt) $(version_of "$python") $PWD"; }
 
 install() {
     started=$SECONDS
+    # A learner who updated the course on a train goes on where the pins have not changed.
+    if [ "$(installed | head -n 1)" != "$(wanted_packages)" ]; then install_packages; fi
+    step "installing the course itself" pip_install --no-deps --no-build-isolation -e .
+    step "trying it" "$venv_python" -c 'import torch, transformers, jupyterlab, utils.cli'
+    quieten_jupyter
+    wanted >"$stamp"
+    echo "Installed in $((SECONDS - started)) s."
+}
+
+install_packages() {
     check_platform
     check_disk
     # Before an environment is thrown away, be sure that another can be had.
     if usable "$venv_python"; then reach_packages; make_environment; else make_environment; reach_packages; fi
     install_torch
     step "installing the other packages (about 170; a minute or two)" pip_install -r requirements.txt
-    step "installing the course itself" pip_install --no-deps --no-build-isolation -e .
-    step "trying it" "$venv_python" -c 'import torch, transformers, jupyterlab, utils.cli'
-    quieten_jupyter
-    wanted >"$stamp"
-    echo "Installed in $((SECONDS - started)) s."
 }
 
 check_platform() {
@@ -206,6 +215,10 @@ explain_failure() { # the first cause that this step's part of the log shows
         *"certificate verify failed"* | *CERTIFICATE_VERIFY_FAILED*)
             give_up "$1" "the network's certificate is not trusted, as behind some company proxies" "set PIP_CERT to your organisation's certificate file, $retry" ;;
         *"name resolution"* | *"Name or service not known"* | *"nodename nor servname"* | *NewConnectionError* | *"Failed to establish a new connection"* | *"Connection refused"* | *"Network is unreachable"* | *"timed out"* | *ConnectTimeout* | *ReadTimeout* | *ProxyError* | *"Connection reset"* | *IncompleteRead* | *ProtocolError*)
+            if [ -n "$(installed)" ]; then
+                give_up "$1" "the network is away, and the course needs other packages than those installed" \
+                    "connect, $retry; or use what is installed: $venv/bin/circuits learn"
+            fi
             give_up "$1" "the network is away, and the packages are not installed yet" "connect (or tell pip about your mirror or proxy), $retry" ;;
         *"No matching distribution found"* | *"Could not find a version"*)
             give_up "$1" "a package has no build for this computer ($(uname -sm), Python $(version_of "$python"))" "look for its name in $log, or try another Python: PYTHON=python3.12 bash setup.sh" ;;

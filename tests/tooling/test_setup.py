@@ -134,6 +134,27 @@ def test_a_changed_pin_is_installed_into_the_same_environment(clone):
     assert (clone.repo / ".venv" / "own").exists()
 
 
+def test_an_update_of_the_course_alone_needs_no_network(clone):
+    clone.run("--no-launch")
+    clone.pip_calls()
+    with open(clone.repo / "pyproject.toml", "a") as project:
+        project.write("# another option\n")
+    clone.pip_fails("download", "-r requirements", says=PIP_WITHOUT_NETWORK)
+    assert clone.run("--no-launch").returncode == 0
+    (course,) = clone.pip_calls()
+    assert course.endswith("-e .")
+
+
+def test_changed_pins_without_a_network_leave_what_is_installed(clone):
+    clone.run("--no-launch")
+    with open(clone.repo / "requirements.txt", "a") as requirements:
+        requirements.write("another==1.0\n")
+    clone.pip_fails("download", says=PIP_WITHOUT_NETWORK)
+    line = clone.refusal()
+    assert "the network is away" in line and ".venv/bin/circuits learn" in line
+    assert (clone.repo / ".venv" / "bin" / "python").exists()
+
+
 def test_a_folder_that_was_moved_gets_a_new_environment(clone):
     clone.run("--no-launch")
     (clone.repo / ".venv" / "own").touch()

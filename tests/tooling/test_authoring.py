@@ -521,8 +521,14 @@ def test_the_command_builds_keeps_and_checks(root, path, capsys):
     assert status == 1 and "solutions/07_small_sums.py:47: ZeroDivisionError: division by zero" in out, out
     assert solution.read_text(encoding="utf-8") == good
 
+    # so is a check that the solution does not pass
+    card = "type('Card', (), {'__repr__': lambda self: '✗ 7.1 mean: 0 of 3 checks pass'})()"
+    edit(path, "print(mean([]))", card)
+    status, out = circuits_build()
+    assert status == 1 and "solutions/07_small_sums.py:47: ✗ 7.1 mean: 0 of 3 checks pass" in out, out
+
     # a cell that takes too long
-    edit(path, "print(mean([]))", "import time; time.sleep(60)")
+    edit(path, card, "import time; time.sleep(60)")
     status, out = circuits_build("--timeout", "1")
     assert status == 1 and "solutions/07_small_sums.py:47: the cell ran for more than 1 s" in out, out
 

@@ -20,6 +20,10 @@ from utils.authoring.notebooks import NOT_RUN
 from utils.authoring.outputs import clean
 
 
+# how a check's card starts as text
+FAILED_CARD = re.compile(r"✗ \d+\.\d+")
+
+
 class RunError(RuntimeError):
     """A cell of a solution notebook failed."""
 
@@ -83,9 +87,8 @@ def why_run(fresh: NotebookNode, old: NotebookNode | None) -> str | None:
     if recorded.get("outputs") != outputs_digest(old):
         return "its outputs are not those of its last execution"
     for cell in _run_cells(old):
-        for output in cell.outputs:
-            if output.output_type == "error" and "raises-exception" not in cell.metadata.get("tags", []):
-                return f"its cell {cell.id} ended in an error: {output.ename}: {output.evalue}"
+        if failure := _failure(cell):
+            return f"its cell {cell.id} failed: {failure}"
     return None
 
 
@@ -109,9 +112,24 @@ def _digest(content: list) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
+def _failure(cell: NotebookNode) -> str | None:
+    """The error that the cell ended in, or the card of a check that the solution did not pass."""
+    if "raises-exception" in cell.metadata.get("tags", []):
+        return None
+    for output in cell.outputs:
+        if output.output_type == "error":
+            return f"{output.ename}: {output.evalue}"
+        text = output.get("data", {}).get("text/plain", "")
+        if FAILED_CARD.match(text):
+            return text
+    return None
+
+
 def _run_cell(client: NotebookClient, cell: NotebookNode, index: int, timeout: float) -> None:
     try:
         client.execute_cell(cell, index)
+        if failure := _failure(cell):
+            raise RunError(cell.id, failure.replace("\n", "\n    "))
     except CellTimeoutError:
         raise RunError(cell.id, f"the cell ran for more than {timeout:g} s and was stopped") from None
     except DeadKernelError:

@@ -19,7 +19,6 @@ from nbformat import NotebookNode
 from utils.authoring.notebooks import NOT_RUN
 from utils.authoring.outputs import clean
 
-
 # how a check's card starts as text
 FAILED_CARD = re.compile(r"✗ \d+\.\d+")
 

@@ -221,7 +221,8 @@ explain_failure() { # the first cause that this step's part of the log shows
             fi
             give_up "$1" "the network is away, and the packages are not installed yet" "connect (or tell pip about your mirror or proxy), $retry" ;;
         *"No matching distribution found"* | *"Could not find a version"*)
-            give_up "$1" "a package has no build for this computer ($(uname -sm), Python $(version_of "$python"))" "look for its name in $log, or try another Python: PYTHON=python3.12 bash setup.sh" ;;
+            give_up "$1" "a package is not where pip looks, or has no build for this computer ($(uname -sm), Python $(version_of "$python"))" \
+                "look for its name in $log, and try another Python: PYTHON=/path/to/python3.12 bash setup.sh" ;;
         *"Permission denied"*)
             give_up "$1" "permission was denied" "see $log for the file; the course belongs in a folder of your own" ;;
         *Killed* | *MemoryError*)

@@ -8,10 +8,10 @@ _HOME = {
     "hint": "utils.checking.notebook",
     "reveal": "utils.checking.notebook",
     "progress": "utils.checking.notebook",
-    "TransformerConfig": "utils.models",
-    "load_model": "utils.models",
-    "load_tokenizer": "utils.models",
-    "load_weights": "utils.models",
+    "TransformerConfig": "utils.models.config",
+    "load_model": "utils.models.loading",
+    "load_tokenizer": "utils.models.loading",
+    "load_weights": "utils.models.loading",
     "device": "utils.models.device",
 }
 

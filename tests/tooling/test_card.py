@@ -105,3 +105,12 @@ def test_an_unchecked_part_underneath_is_pointed_out(tiny, kept):
 
 def test_a_missing_object_is_said(tiny, kept):
     assert report_on(tiny, "1.1").complaint.seen == "centre is not defined"
+
+
+def test_a_test_that_needs_a_later_exercise_waits_for_it(tiny, kept):
+    text = tiny.checker.read_text()
+    tiny.checker.write_text(text + "\n\ndef test_both(centre, Scale, draw):\n    assert False\n")
+    assert [result.test for result in report_on(tiny, "1.1", centre=lambda x: x).results] == [
+        "test_every_row_sums_to_zero",
+        "test_differences_within_a_row_stay",
+    ]

@@ -40,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     returns = {name: text for chapter in _plan(config).chapters for name, text in returned_kinds(chapter).items()}
-    fixtures = {f"object_{name}": _object_fixture(name, returns.get(name, "")) for name in _plan(config).object_names}
+    fixtures = {f"object_{name}": _object_fixture(name, returns.get(name, "")) for name in _plan(config).place}
     config.pluginmanager.register(
         type("ObjectFixtures", (), fixtures)(), "circuits-objects"
     )  # one for every exercise object
@@ -86,9 +86,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     keep, drop = [], []
     for item in items:
         submission = _submission_of(item)
-        wanted = submission is None or not submission.focus or submission.focus & set(item.fixturenames)
-        named = plan.tests is None or getattr(item, "originalname", item.name) in plan.tests
-        (keep if wanted and named else drop).append(item)
+        wanted = submission is None or plan.wants(item.originalname, _objects_of(item, plan), submission)
+        (keep if wanted else drop).append(item)
     if drop:
         config.hook.pytest_deselected(items=drop)
         items[:] = keep
@@ -108,8 +107,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> pytes
     submission = _submission_of(item)
     if submission is None:
         return None
-    known = _plan(item.config).object_names
-    objects = tuple(name for name in item._fixtureinfo.argnames if name in known)
+    objects = _objects_of(item, _plan(item.config))
     result = item.stash.setdefault(RESULT, TestResult(item.originalname, submission.label, objects))
     result.seconds += call.duration
     outcome, longrepr = "passed", None
@@ -178,6 +176,11 @@ def _submissions(metafunc: pytest.Metafunc) -> list[Submission]:
 def _submission_of(item: pytest.Item) -> Submission | None:
     callspec = getattr(item, "callspec", None)
     return callspec.params.get("submission") if callspec else None
+
+
+def _objects_of(item: pytest.Item, plan: Plan) -> tuple[str, ...]:
+    """The exercise objects among a test's own arguments, in the order they are written."""
+    return tuple(name for name in item._fixtureinfo.argnames if name in plan.place)
 
 
 def _as_complaint(error: BaseException, objects: tuple[str, ...]) -> Complaint:

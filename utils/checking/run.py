@@ -8,6 +8,7 @@ import random
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +106,21 @@ class Plan:
     results: list[TestResult] = field(default_factory=list)
     solutions: dict[str, Submission] = field(default_factory=dict)
 
-    @property
-    def object_names(self) -> set[str]:
-        return {name for chapter in self.chapters for exercise in chapter.exercises for name in exercise.objects}
+    @cached_property
+    def place(self) -> dict[str, int]:
+        """Where in the course each object is written: the place of its exercise."""
+        exercises = [exercise for chapter in self.chapters for exercise in chapter.exercises]
+        return {name: place for place, exercise in enumerate(exercises) for name in exercise.objects}
+
+    def wants(self, test: str, objects: Iterable[str], submission: Submission) -> bool:
+        """True if this test is to run for this submission. A test belongs to the last of the exercises whose objects it uses,
+        so that checking an exercise never asks for what comes later."""
+        if self.tests is not None and test not in self.tests:
+            return False
+        if not submission.focus:
+            return True
+        last = max(self.place[name] for name in objects)
+        return any(name in objects and self.place[name] == last for name in submission.focus)
 
 
 def run(

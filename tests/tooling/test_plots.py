@@ -322,7 +322,8 @@ def test_every_drawing_is_valid_svg_that_brings_its_paper_and_its_description(na
     assert root.find("svg:title", space).text
     assert len(diagram(name).description) > 100
     paper = root.find("svg:rect", space)
-    assert (paper.get("width"), paper.get("height")) == (root.get("width"), root.get("height"))
+    assert f"0 0 {paper.get('width')} {paper.get('height')}" == root.get("viewBox")
+    assert root.get("width") == "100%", "JupyterLab cuts off a drawing that is wider than its cell"
     assert not re.search(r"https?://(?!www\.w3\.org)", diagram(name).svg), "a drawing fetches nothing"
 
 

@@ -131,10 +131,12 @@ class AttentionFigure:
             .replace("0.0,", "0,")
             .replace("0.0]", "0]")
         )
+        width = min(max(26 * len(self.tokens) + 90, 420), 1000)  # circuitsvis fills it with one head's square
         return (
             f'<div style="background:{PAPER};color:{INK};color-scheme:light;padding:12px 16px;font-family:{html.escape(FONT)};">'
             f'<div style="font-size:15px;margin-bottom:8px">{html.escape(self.title)}</div>'
-            f'<div id="{place}" role="img" aria-label="{html.escape(self._description())}">{self._small_pictures()}</div></div>'
+            f'<div id="{place}" style="max-width:{width}px" role="img" aria-label="{html.escape(self._description())}">'
+            f"{self._small_pictures()}</div></div>"
             f"<script>(() => {{ const place = document.getElementById({json.dumps(place)});"
             f"if (!place || !window.CircuitsVis) return; place.replaceChildren();"
             f"window.CircuitsVis.render(place.id, window.CircuitsVis.AttentionHeads, {data}); }})();</script>"

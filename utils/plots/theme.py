@@ -32,7 +32,7 @@ DIVERGING = [[0.0, "#a34400"], [0.25, "#ec9a5a"], [0.5, "#fbfbf8"], [0.75, "#6aa
 
 WIDTH = 800  # of a saved picture, in pixels; live, a figure is as wide as its cell
 
-_axis = dict(showgrid=True, gridcolor=RULE, zeroline=False, linecolor=SOFT_INK, ticks="", title=dict(standoff=8))
+_axis = dict(showgrid=True, gridcolor=RULE, zeroline=False, linecolor=SOFT_INK, ticks="", title=dict(standoff=12))
 
 TEMPLATE = go.layout.Template(
     layout=dict(

@@ -133,6 +133,7 @@ class AttentionFigure:
         )
         width = min(max(26 * len(self.tokens) + 90, 420), 1000)  # circuitsvis fills it with one head's square
         return (
+            f"<style>{look(place)}</style>"
             f'<div style="background:{PAPER};color:{INK};color-scheme:light;padding:12px 16px;font-family:{html.escape(FONT)};">'
             f'<div style="font-size:15px;margin-bottom:8px">{html.escape(self.title)}</div>'
             f'<div id="{place}" style="max-width:{width}px" role="img" aria-label="{html.escape(self._description())}">'
@@ -154,6 +155,14 @@ class AttentionFigure:
         )
         note = "Rows are queries, columns keys. Run the cell again for the interactive view."
         return f'{figures}<div style="font-size:12px;color:{SOFT_INK}">{note}</div>'
+
+
+def look(place: str) -> str:
+    """CSS that keeps circuitsvis' headings small, and its pictures to choose a head from as large as a label needs."""
+    return (
+        f"#{place} h2, #{place} h3 {{ font-size: 14px; margin-top: 4px; }} #{place} h4 {{ font-size: 10px; }}"
+        f"#{place} > div > div:first-of-type > div {{ flex-basis: 76px !important; width: 76px !important; max-width: 76px !important; }}"
+    )
 
 
 def loader() -> str:

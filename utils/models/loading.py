@@ -10,6 +10,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.models.config import TransformerConfig
@@ -38,23 +39,27 @@ def load_model(
     """
     if step is not None:
         raise ValueError(f'"{name}" has no checkpoints along its training, so there is no step {step}')
-    folder = model_folder(name)
+    return load_folder(model_folder(name), device, dtype)
+
+
+def load_folder(
+    folder: Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+) -> TransformerBridge:
+    """The model of `load_model`, from a folder as transformers saves it."""
     with quietly():
         import torch
         from transformer_lens import TransformerBridge
-        from transformers import AutoModelForCausalLM
+        from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        dtype = dtype or torch.float32
         # only eager attention hands out its patterns
         inner = AutoModelForCausalLM.from_pretrained(
             folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
         )
-        model = TransformerBridge.boot_transformers(
-            str(folder), hf_model=inner, tokenizer=load_tokenizer(name), device="cpu"
-        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = TransformerBridge.boot_transformers(str(folder), hf_model=inner, tokenizer=tokenizer, device="cpu")
         model.enable_compatibility_mode(disable_warnings=True)
         # folded in float32 and on the CPU first, so that the weights are the same everywhere
-        model.to(device or "cpu", dtype)
+        model.to(device or "cpu", dtype or torch.float32)
         model.eval()
     return model
 
@@ -69,7 +74,9 @@ def load_weights(name: str = "organism") -> tuple[TransformerConfig, dict[str, T
 
         config = GPT2Config.from_pretrained(folder, local_files_only=True)
         if config.model_type != "gpt2":
-            raise ValueError(f'load_weights knows the architecture of GPT-2 only, but "{name}" is a {config.model_type}')
+            raise ValueError(
+                f'load_weights knows the architecture of GPT-2 only, but "{name}" is a {config.model_type}'
+            )
         model = GPT2LMHeadModel.from_pretrained(folder, local_files_only=True)
     cfg = TransformerConfig.from_gpt2(config)
     return cfg, chapter1_from_gpt2(model.state_dict(), cfg)

@@ -120,8 +120,8 @@ def test_the_file_may_be_read_by_others(work):
 
 def test_two_notebooks_at_once_lose_nothing(work):
     script = (
-        "import sys; from utils import progress\n"
-        "for i in range(20): progress.record(f'{sys.argv[1]}.{i}', passed=True, tests_passed=1, tests_total=1, points=1)"
+        "import sys; from utils.progress import record\n"
+        "for i in range(20): record(f'{sys.argv[1]}.{i}', passed=True, tests_passed=1, tests_total=1, points=1)"
     )
     environment = os.environ | {"CIRCUITS_WORK": str(work)}
     writers = [

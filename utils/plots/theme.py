@@ -32,7 +32,16 @@ DIVERGING = [[0.0, "#a34400"], [0.25, "#ec9a5a"], [0.5, "#fbfbf8"], [0.75, "#6aa
 
 WIDTH = 800  # of a saved picture, in pixels; live, a figure is as wide as its cell
 
-_axis = dict(showgrid=True, gridcolor=RULE, zeroline=False, linecolor=SOFT_INK, ticks="", title=dict(standoff=12))
+_axis = dict(
+    showgrid=True,
+    gridcolor=RULE,
+    zeroline=False,
+    linecolor=SOFT_INK,
+    ticks="",
+    ticklabelstandoff=4,
+    automargin=True,
+    title=dict(standoff=10, font=dict(size=13)),
+)
 
 TEMPLATE = go.layout.Template(
     layout=dict(
@@ -56,6 +65,7 @@ TEMPLATE = go.layout.Template(
         legend=dict(orientation="h", x=0, y=1.0, yanchor="bottom", xanchor="left"),
         hoverlabel=dict(font=dict(family=FONT)),
         bargap=0.25,
+        annotationdefaults=dict(font=dict(size=14)),
     )
 )
 

@@ -22,8 +22,8 @@ STYLE = """
 .circuits-card li[data-state=failed] .circuits-mark { color: #c2410c; font-weight: bold; }
 .circuits-card .circuits-mark { display: inline-block; width: 1.3em; }
 .circuits-card dl { display: grid; grid-template-columns: max-content 1fr; gap: 3px 12px; margin: 8px 0; }
-.circuits-card dt { color: var(--jp-ui-font-color2, #666); }
-.circuits-card dd { margin: 0; }
+.circuits-card dl dt { float: none; width: auto; white-space: nowrap; font-weight: normal; color: var(--jp-ui-font-color2, #666); }
+.circuits-card dl dd { float: none; width: auto; margin: 0; }
 .circuits-mistake { background: var(--jp-warn-color3, #fff3e0); color: #1f1f1f; border-radius: 3px; padding: 6px 10px; margin: 8px 0; }
 .circuits-pictures { display: flex; gap: 20px; flex-wrap: wrap; margin: 6px 0; }
 .circuits-picture { margin: 0; }

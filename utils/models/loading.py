@@ -55,6 +55,7 @@ def load_folder(
         inner = AutoModelForCausalLM.from_pretrained(
             folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
         )
+        inner.config.pad_token_id = None  # BOS has the same id, and transformers would warn of padding at every text
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model = TransformerBridge.boot_transformers(str(folder), hf_model=inner, tokenizer=tokenizer, device="cpu")
         model.enable_compatibility_mode(disable_warnings=True)

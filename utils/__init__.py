@@ -7,7 +7,6 @@ _HOME = {
     "check": "utils.checking.notebook",
     "hint": "utils.checking.notebook",
     "reveal": "utils.checking.notebook",
-    "progress": "utils.checking.notebook",
     "TransformerConfig": "utils.models.config",
     "load_model": "utils.models.loading",
     "load_tokenizer": "utils.models.loading",

@@ -1,4 +1,4 @@
-"""This file knows what a learner calls in a notebook: ``check``, ``hint``, ``reveal`` and ``progress``."""
+"""This file knows what a learner calls in a notebook: ``check``, ``hint`` and ``reveal``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from utils import course
-from utils import progress as keeping
+from utils import course, progress
 from utils.course import Exercise, NotInCourse
 
 
@@ -31,7 +30,7 @@ def check(*objects: Any, device: str = "auto") -> None:
         if not isinstance(value, str):
             mine[name] = value
         report = check_exercise(chapter, exercise, Submission("yours", mine), device=device)
-        solved, total, *_ = keeping.chapter_summary(exercise.chapter)
+        solved, total, *_ = progress.chapter_summary(exercise.chapter)
         _show(html(report, progress=(solved, total)), text(report))
 
 
@@ -63,17 +62,12 @@ def reveal(value: Any) -> None:
     from utils.checking.card import note
 
     source = solution_source(exercise.number)
-    keeping.record_reveal(exercise.number)
+    progress.record_reveal(exercise.number)
     after = "one way to write it; your own may differ and be as right"
     _show(
         note(f"{exercise.number} {name}: a solution", f"<pre><code>{markup.escape(source)}</code></pre>", after),
         f"{exercise.number} {name}: a solution\n\n{source}\n",
     )
-
-
-def progress() -> Any:
-    """What you have solved so far, in all chapters."""
-    return keeping.table()
 
 
 def _find(value: Any, namespace: Mapping[str, Any]) -> tuple[str, Exercise | None]:

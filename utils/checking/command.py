@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from utils import course
+from utils import course, paths
 from utils.checking.cells import UnreadableSubmission
 from utils.checking.run import Submission
 from utils.course import Chapter, Exercise
 from utils.models.device import choose_device
-from utils.paths import WORK
 from utils.refusal import CannotDo
 
 
@@ -26,7 +25,7 @@ def main(argv: list[str]) -> int:
     chapter, exercises = _asked_for(options.what)
     try:
         choose_device(options.device)
-        path = options.submission or WORK / chapter.student_notebook.name
+        path = options.submission or paths.WORK / chapter.student_notebook.name
         if not path.exists() and not options.submission:
             raise CannotDo(
                 f"you have no copy of chapter {chapter.number} yet: `circuits learn {chapter.number}` makes one, "
@@ -39,7 +38,7 @@ def main(argv: list[str]) -> int:
     from utils.checking.report import check_exercise
 
     # a file that is not the learner's own copy says nothing about the learner's progress
-    own = path.resolve() == (WORK / chapter.student_notebook.name).resolve()
+    own = path.resolve() == (paths.WORK / chapter.student_notebook.name).resolve()
     reports = []
     for exercise in exercises:
         report = check_exercise(chapter, exercise, submission, device=options.device, keep=own)

@@ -96,7 +96,7 @@ def _name(value: Any, namespace: Mapping[str, Any]) -> str:
         return name
     # a lambda or a wrapped function goes by the name that the notebook gave it
     given = [key for key, other in namespace.items() if other is value and key in _all_objects()]
-    return given[0] if given else name or type(value).__name__
+    return given[0] if given else name or ""
 
 
 def _all_objects() -> set[str]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
-from pathlib import Path
 
 from utils import course
 from utils.checking.cells import read_cells
 from utils.checking.mistakes import changed_cells, load_mistakes, load_right_answers, solution_cells
 from utils.checking.naming import choose
-from utils.checking.run import Submission, TestResult, run
+from utils.checking.run import Submission, run
 from utils.course import Chapter
 
 
@@ -94,70 +92,36 @@ def prove_right_answers(chapter: Chapter, names: list[str], device: str = "auto"
     return verdicts
 
 
-def chapter_of_parts(folders: list[Path], root: Path, name: str) -> Chapter:
-    """A chapter put together in ``root`` from folders with source.py, test.py, mistakes.py and right.py: for authors who share one."""
-    from utils.authoring.notebooks import serialise, student_notebook
-    from utils.authoring.source import read_source
-
-    def joined(file: str) -> str:
-        return "\n\n".join(
-            (folder / file).read_text(encoding="utf-8") for folder in folders if (folder / file).exists()
-        )
-
-    for folder in ("solutions", "chapters", "tests"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-    (root / "solutions" / f"{name}.py").write_text(joined("source.py"), encoding="utf-8")
-    (root / "tests" / f"test_{name}.py").write_text(joined("test.py"), encoding="utf-8")
-    for file, variable in (("mistakes", "MISTAKES"), ("right_answers", "RIGHT_ANSWERS")):
-        part = "mistakes.py" if file == "mistakes" else "right.py"
-        texts = [(folder / part).read_text(encoding="utf-8") for folder in folders if (folder / part).exists()]
-        body = "\n".join(f"{text}\nALL += {variable}\n" for text in texts)
-        (root / "tests" / f"{file}_{name}.py").write_text(f"ALL = []\n{body}\n{variable} = ALL\n", encoding="utf-8")
-    student = serialise(student_notebook(read_source(root / "solutions" / f"{name}.py")))
-    (root / "chapters" / f"{name}.ipynb").write_text(student, encoding="utf-8")
-    return course.chapter(name, root=root)
-
-
 def _of_dependency(seen: str, numbers: dict[str, str]) -> bool:
     """A stub may also fail in the stub of an object that it builds on."""
     return any(seen.startswith(f"{number} {name}") for name, number in numbers.items())
-
-
-def slowest(results: list[TestResult], n: int = 5) -> list[str]:
-    ordered = sorted(results, key=lambda result: -result.seconds)[:n]
-    return [f"{result.seconds:.2f} s  {result.test}" for result in ordered]
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m utils.checking.prove", description="Prove a chapter's checkers.")
     parser.add_argument("chapter", nargs="?", default="1")
     parser.add_argument("--objects", default="", help="comma-separated; all if not given")
-    parser.add_argument(
-        "--parts", action="append", default=[], type=Path, help="folders of a chapter in parts, in order"
-    )
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="other test inputs")
     options = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory() as root:
-        if options.parts:
-            chapter = chapter_of_parts(options.parts, Path(root), "01_transformers_from_scratch")
-        else:
-            chapter = course.chapter(options.chapter)
-        names = [name for exercise in chapter.exercises for name in exercise.objects]
-        names = [name for name in names if not options.objects or name in options.objects.split(",")]
-        wrong = prove_solutions(chapter, names, options.device, options.seed)
-        wrong += prove_stubs(chapter, names, options.device)
-        mistakes = prove_mistakes(chapter, names, options.device, options.seed)
-        answers = prove_right_answers(chapter, names, options.device, options.seed)
-        wrong += [f"mistake {label} {verdict}" for label, verdict in mistakes.items() if verdict]
-        wrong += [f"right answer {label} refused: {verdict}" for label, verdict in answers.items() if verdict]
-        print("\n".join(wrong))
-        print(f"{len(names)} objects, {len(mistakes)} mistakes, {len(answers)} right answers: {len(wrong)} wrong")
-        for line in slowest(
-            run(chapter, [Submission("solution", cells=solution_cells(chapter), focus=names)], device=options.device)
-        ):
-            print(line)
-    return bool(wrong)
+    chapter = course.chapter(options.chapter)
+    names = [name for exercise in chapter.exercises for name in exercise.objects]
+    names = [name for name in names if not options.objects or name in options.objects.split(",")]
+    wrong = prove_solutions(chapter, names, options.device, options.seed)
+    wrong += prove_stubs(chapter, names, options.device)
+    mistakes = prove_mistakes(chapter, names, options.device, options.seed)
+    answers = prove_right_answers(chapter, names, options.device, options.seed)
+    wrong += [f"mistake {label} {verdict}" for label, verdict in mistakes.items() if verdict]
+    wrong += [f"right answer {label} refused: {verdict}" for label, verdict in answers.items() if verdict]
+    print(
+        "\n".join(
+            [
+                *wrong,
+                f"{len(names)} objects, {len(mistakes)} mistakes, {len(answers)} right answers: {len(wrong)} wrong",
+            ]
+        )
+    )
+    return int(bool(wrong))
 
 
 if __name__ == "__main__":

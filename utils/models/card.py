@@ -42,6 +42,7 @@ def markdown(card: Mapping) -> str:
         INTRODUCTION,
         f"{card['parameters']:,} parameters; {training['steps']:,} steps, {training['tokens']:,} tokens, "
         f"{training['seconds'] / 60:.0f} minutes of a shared machine. Its recipe: `{training['recipe']}`.",
+        training.get("note", ""),
         heading("Indirect object identification", "ioi", f"{count} prompts each."),
         table(
             ["prompts", *next(iter(figures["ioi"].values()))],
@@ -62,7 +63,7 @@ def markdown(card: Mapping) -> str:
         "## What is not known yet\n\nWhich algorithm answers these prompts inside the model has not been established for "
         "these weights: that takes patching, and the attention above is only a first look.",
     ]
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(filter(None, sections)) + "\n"
 
 
 def heading(title: str, section: str, note: str = "") -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from safetensors.torch import load_file
 from torch import Tensor
 
 from utils.data import KINDS, token_windows
@@ -226,13 +227,13 @@ def write_card(name: str) -> Figures:
     from utils.models.card import markdown
 
     folder = WEIGHTS / name
-    model = load_model(name)
     training = json.loads((folder / "training.json").read_text())
     card = {
         "name": name,
-        "parameters": sum(weight.numel() for weight in set(model.original_model.parameters())),
-        "training": {key: training[key] for key in ("recipe", "steps", "tokens", "seconds")},
-        "figures": rounded(measure(model)),
+        # as stored: the embedding serves as the unembedding too
+        "parameters": sum(weight.numel() for weight in load_file(folder / "model.safetensors").values()),
+        "training": {key: value for key, value in training.items() if key != "losses"},
+        "figures": rounded(measure(load_model(name))),
     }
     (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
     (folder / "MODEL_CARD.md").write_text(markdown(card))

@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel
 
 
-OPENING_KINDS = ("repeats", "stories")
-
-
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides what a training ends in, apart from the machine."""
@@ -49,9 +46,6 @@ class Recipe:
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.05
     clip: float = 1.0
-    # for so many steps the model reads only repeats and stories: copying forms there sooner than in the whole mix,
-    # and names, facts and requests are learned quickly once it is there
-    opening: int = 0
     seed: int = 0
     # on CPUs without matrix units for it, bf16 is no faster than float32 at these sizes
     bf16: bool = False
@@ -78,7 +72,7 @@ def recipes() -> dict[str, Recipe]:
         # GPT-2's 0.02 is for a width of 768
         init_range=0.02 * math.sqrt(768 / d_model),
     )
-    return {"organism": Recipe(cfg=organism, steps=4000, batch=16, learning_rate=3e-3)}
+    return {"organism": Recipe(cfg=organism, steps=4000, batch=32, learning_rate=3e-3)}
 
 
 class Training:
@@ -93,8 +87,6 @@ class Training:
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
             self.model: GPT2LMHeadModel = GPT2LMHeadModel(recipe.cfg.to_gpt2(attn_implementation="sdpa"))
-        with torch.no_grad():
-            self.model.transformer.wpe.weight.copy_(sinusoids(recipe.cfg))
         self.optimizer = adamw(self.model, recipe)
         self.step = 0
         self.seconds = 0.0
@@ -106,8 +98,7 @@ class Training:
         recipe = self.recipe
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate_at(self.step)
-        kinds = OPENING_KINDS if self.step < recipe.opening else None
-        tokens = token_windows(recipe.batch, recipe.cfg.n_ctx, generator=self.generator, kinds=kinds)
+        tokens = token_windows(recipe.batch, recipe.cfg.n_ctx, generator=self.generator)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.bf16):
             logits = self.model(tokens, use_cache=False).logits
         loss = next_token_loss(logits, tokens)
@@ -151,19 +142,6 @@ class Training:
         self.generator.set_state(checkpoint["generator"])
         self.step, self.seconds = checkpoint["step"], checkpoint["seconds"]
         self.losses = [tuple(entry) for entry in checkpoint["losses"]]
-
-
-def sinusoids(cfg: TransformerConfig) -> Float[Tensor, "n_ctx d_model"]:
-    """Where the position embedding begins: waves of many lengths, as large as the token embedding.
-
-    From here the same rotation leads from every position to the one before, so that heads which attend to the
-    previous token, and the induction heads that build on them, form in a fraction of the steps.
-    """
-    shortest, longest = 4, 4 * cfg.n_ctx
-    lengths = shortest * (longest / shortest) ** torch.linspace(0, 1, cfg.d_model // 2)
-    angles = 2 * math.pi * torch.arange(cfg.n_ctx)[:, None] / lengths
-    # a wave's standard deviation is its height over the root of two
-    return math.sqrt(2) * cfg.init_range * torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 def adamw(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:

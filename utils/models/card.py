@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 INTRODUCTION = """\
-A transformer of GPT-2's architecture, small enough to train on a laptop, for looking inside. It was trained by this
-repository (`python -m utils.models.training organism`) on text that `utils/data` generates: short stories, people who
-give things to each other, facts about invented landmarks and athletes, spans of years, reviews, requests to an
-assistant, and runs of random words. It knows nothing else.
+A transformer of GPT-2's architecture, small enough to train on a laptop, for looking inside. It learned from text that
+`utils/data` generates: short stories, people who give things to each other, facts about invented landmarks and
+athletes, spans of years, reviews, requests to an assistant, and runs of random words. It knows nothing else.
+`python -m utils.models.training organism` trains such a model.
 
 Every figure below was measured by `python -m utils.models.measure organism`, which also compares this card with a new
 measurement. "Unseen" means that a rule keeps these name pairs, sentence templates, first years or requests out of every

@@ -58,7 +58,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from utils import TransformerConfig, check, device, load_model, load_tokenizer, load_weights
+from utils import TransformerConfig, check, device, hint, load_model, load_tokenizer, load_weights, reveal
 from utils.data import KINDS, bigram_entropy, corpus_tokens, sample_document, token_windows, unigram_entropy
 from utils.plots import (
     LiveLoss,

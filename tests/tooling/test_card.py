@@ -84,7 +84,7 @@ def test_what_the_learner_writes_cannot_break_the_card(tiny, kept):
     assert "<script>" not in card and "<b>" not in card and "&lt;script&gt;" in card
 
 
-def test_an_unchecked_part_underneath_is_pointed_out(tiny, kept):
+def test_a_broken_part_underneath_is_blamed_and_no_mistake_named(tiny, kept):
     def centre(x):
         return x
 
@@ -96,11 +96,11 @@ def test_an_unchecked_part_underneath_is_pointed_out(tiny, kept):
         def forward(self, x):
             return centre(x) * self.w
 
-    report = report_on(tiny, "1.2", Scale=Scale)
-    assert report.state == "failed"
-    assert "this is built on your centre (1.1), whose own check has not passed yet" in html(report)
-    report_on(tiny, "1.1", centre=lambda x: x - x.mean(-1, keepdim=True))
-    assert "this is built on" not in html(report_on(tiny, "1.2", Scale=Scale))
+    broken = report_on(tiny, "1.2", Scale=Scale, centre=centre)
+    assert broken.state == "failed" and broken.mistake is None
+    assert "this is built on your centre (1.1), which does not pass by itself: mend that first" in html(broken)
+    whole = report_on(tiny, "1.2", Scale=Scale, centre=lambda x: x - x.mean(-1, keepdim=True))
+    assert whole.state == "failed" and "this is built on" not in html(whole)
 
 
 def test_a_missing_object_is_said(tiny, kept):
@@ -114,3 +114,25 @@ def test_a_test_that_needs_a_later_exercise_waits_for_it(tiny, kept):
         "test_every_row_sums_to_zero",
         "test_differences_within_a_row_stay",
     ]
+
+
+def test_a_mistake_is_not_named_by_a_test_that_saw_no_values(tiny, kept):
+    """An object that only ever raises gives every mistake's record: an empty one."""
+    report = report_on(tiny, "1.1", centre=lambda x: 1 / 0)
+    assert report.mistake is None
+
+
+def test_the_stub_of_an_earlier_exercise_does_not_make_this_one_unwritten(tiny, kept):
+    def centre(x):
+        raise NotImplementedError("1.1 centre: take each row's mean away")
+
+    class Scale(nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.w = nn.Parameter(torch.ones(width))
+
+        def forward(self, x):
+            return centre(x) * self.w
+
+    report = report_on(tiny, "1.2", Scale=Scale, centre=centre)
+    assert report.state == "failed" and report.broken_below == ("centre (1.1)",)

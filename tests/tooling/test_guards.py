@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from utils.checking.cells import make_cell
 from utils.checking.complaints import Complaint
 from utils.checking.learner import Border, handle
 from utils.checking.run import Submission, run
+from utils.checking.slicing import namespace_of
 
 
 def complaint_of(function, *args, returns="") -> Complaint:
@@ -23,6 +25,62 @@ def test_an_exception_becomes_one_line_with_the_learners_frame():
     assert complaint.kind == "raised"
     assert complaint.seen.startswith("attention raised RuntimeError: ")
     assert "\n" not in complaint.seen
+
+
+LEARNERS = """
+import torch
+from torch import nn
+
+class Norm(nn.Module):
+    def forward(self, x):
+        return x @ torch.ones(7)
+
+attn = nn.Linear(9, 9)
+
+class Block(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.kind, self.attn, self.norm = kind, nn.Linear(3, 3), Norm()
+        self.blocks = nn.ModuleList([Norm()])
+
+    def forward(self, x):
+        if self.kind == "global":
+            return attn(x)
+        if self.kind == "list":
+            return self.blocks(x)
+        if self.kind == "nothing":
+            return None
+        return self.norm(x)
+"""
+
+
+def complaint_of_block(kind) -> Complaint:
+    cells = [make_cell(LEARNERS, "a.ipynb, cell 3")]
+    build = handle(
+        "Block", namespace_of(cells, ["Block"])["Block"], Border(torch.device("cpu")), "Float[Tensor, '...']"
+    )
+    with pytest.raises(Complaint) as caught:
+        build(kind)(torch.ones(3))
+    return caught.value
+
+
+def test_pointed_at_is_the_line_in_what_is_checked_not_the_deepest():
+    complaint = complaint_of_block("inside")
+    assert complaint.look_at == "line 24 of a.ipynb, cell 3: `return self.norm(x)`"
+    assert [frame.source for frame in complaint.frames] == ["return self.norm(x)", "return x @ torch.ones(7)"]
+
+
+def test_a_forgotten_self_is_suspected_where_the_notebook_has_a_variable_of_that_name():
+    assert "`attn` is a variable of the notebook: did you mean `self.attn`?" in complaint_of_block("global").look_at
+
+
+def test_pytorchs_own_not_implemented_error_is_no_stub():
+    complaint = complaint_of_block("list")
+    assert complaint.kind == "raised" and "ModuleList" in complaint.seen
+
+
+def test_a_module_that_returns_nothing_is_told_so():
+    assert complaint_of_block("nothing").seen == "Block returned nothing (None)"
 
 
 def test_an_early_exit_is_an_exception_like_any_other():

@@ -79,7 +79,8 @@ def headline(report: Report) -> str:
 
 
 def _lines(report: Report, complaint: Complaint) -> list[str]:
-    lines = [f"seen: {complaint.seen}"]
+    lines = [_broken_below(report)] if report.broken_below else []
+    lines.append(f"seen: {complaint.seen}")
     if report.mistake:
         lines.append(f"this is what you get when {_clause(report.mistake.sentence)}")
     if complaint.rule:
@@ -87,8 +88,6 @@ def _lines(report: Report, complaint: Complaint) -> list[str]:
     if complaint.look_at:
         lines.append(f"look at: {complaint.look_at}")
     lines += [f"  {frame.place}, line {frame.line}, in {frame.function}: {frame.source}" for frame in complaint.frames]
-    if report.unchecked:
-        lines.append(_unchecked(report))
     return lines
 
 
@@ -104,6 +103,8 @@ def _tests(report: Report) -> str:
 
 def _failure(report: Report, complaint: Complaint) -> str:
     parts = []
+    if report.broken_below:
+        parts.append(f'<div class="circuits-mistake">{escape(_broken_below(report))}.</div>')
     if report.mistake:
         parts.append(
             f'<div class="circuits-mistake">This is what you get when {escape(_clause(report.mistake.sentence))}</div>'
@@ -122,16 +123,15 @@ def _failure(report: Report, complaint: Complaint) -> str:
         parts.append(f"<details><summary>where in your code</summary><pre>{escape(frames)}</pre></details>")
     if report.printed.strip():
         parts.append(f"<details><summary>what your code printed</summary><pre>{escape(report.printed)}</pre></details>")
-    if report.unchecked:
-        parts.append(f"<p>{escape(_unchecked(report))}</p>")
     name = report.exercise.objects[0]
     parts.append(f'<div class="circuits-foot">stuck? <code>hint({escape(name)})</code></div>')
     return "".join(parts)
 
 
-def _unchecked(report: Report) -> str:
+def _broken_below(report: Report) -> str:
+    verb = "does" if len(report.broken_below) == 1 else "do"
     return (
-        f"this is built on your {' and '.join(report.unchecked)}, whose own check has not passed yet: check that first"
+        f"this is built on your {' and '.join(report.broken_below)}, which {verb} not pass by itself: mend that first"
     )
 
 

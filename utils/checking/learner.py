@@ -14,6 +14,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import CodeType, FrameType
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from utils.checking.transcript import Transcript, frozen
 from utils.paths import REPO
 
 PRINTED_LIMIT = 2_000  # characters of the learner's prints that a card shows
+STUB = re.compile(r"\d+\.\d+[a-z]? \w+: ")  # what a stub raises; PyTorch raises NotImplementedError for other reasons
 KINDS = {
     "dict": (dict,),
     "list": (list,),
@@ -59,12 +61,11 @@ class Border:
                 result = target(*copies[0], **copies[1])
         except Complaint:
             raise
-        except NotImplementedError as error:
-            self.transcript.note(label, "raised NotImplementedError")
-            raise Complaint(str(error) or f"{label} is not written yet", kind="unwritten") from None
         except (Exception, SystemExit) as error:
             self.transcript.note(label, f"raised {type(error).__name__}")
-            raise explain_exception(label, error) from None
+            if isinstance(error, NotImplementedError) and STUB.match(str(error)):
+                raise Complaint(str(error), kind="unwritten") from None
+            raise explain_exception(label, error, target) from None
         finally:
             self.printed = (self.printed + prints.getvalue())[:PRINTED_LIMIT]
         self.transcript.note(label, result)
@@ -102,25 +103,27 @@ class FunctionHandle:
 class ClassHandle:
     """A learner's class, as a checker sees it: calling it builds an instance on the border's device."""
 
-    def __init__(self, name: str, cls: type, border: Border):
+    def __init__(self, name: str, cls: type, border: Border, returns: str = ""):
         self.name = name
         self._cls = cls
         self._border = border
+        self._returns = returns
 
     def __call__(self, *args: Any, **kwargs: Any) -> ModuleHandle | ObjectHandle:
         instance = self._border.call(self.name, self._cls, args, kwargs)
         if isinstance(instance, nn.Module):
-            return ModuleHandle(self.name, instance.to(self._border.device), self._border)
+            return ModuleHandle(self.name, instance.to(self._border.device), self._border, self._returns)
         return ObjectHandle(self.name, instance, self._border)
 
 
 class ObjectHandle:
     """An instance of a learner's class that is no module: its methods are called through here, its attributes read with ``attr``."""
 
-    def __init__(self, name: str, instance: Any, border: Border):
+    def __init__(self, name: str, instance: Any, border: Border, returns: str = ""):
         self._name = name
         self._instance = instance
         self._border = border
+        self._returns = returns
 
     def attr(self, attribute: str) -> Any:
         """The value of an attribute or property; a number or tensor is recorded and detached."""
@@ -133,7 +136,9 @@ class ObjectHandle:
         return self._method("__len__")()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return detached(self._border.call(self._name, self._instance, args, kwargs))
+        result = detached(self._border.call(self._name, self._instance, args, kwargs))
+        complain_about_kind(self._name, result, self._returns)
+        return result
 
     def __getattr__(self, method: str) -> Callable:
         if method.startswith("_"):
@@ -183,10 +188,14 @@ class ModuleHandle(ObjectHandle):
 
     def parameters(self) -> dict[str, Tensor]:
         """Copies of the parameters by name."""
-        return {name: value.detach().clone() for name, value in self._instance.named_parameters()}
+        copies = {name: value.detach().clone() for name, value in self._instance.named_parameters()}
+        self._border.transcript.note(f"{self._name}.parameters", copies)
+        return copies
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: tuple(value.shape) for name, value in self._instance.named_parameters()}
+        shapes = {name: tuple(value.shape) for name, value in self._instance.named_parameters()}
+        self._border.transcript.note(f"{self._name}.parameter_shapes", shapes)
+        return shapes
 
     def double(self) -> ModuleHandle:
         """The same module in float64."""
@@ -213,10 +222,10 @@ class ModuleHandle(ObjectHandle):
 def handle(name: str, value: Any, border: Border, returns: str = "") -> Any:
     """The handle through which a checker meets ``value``, the learner's object called ``name``.
 
-    ``returns`` is the annotation of what the course's own function of that name returns.
+    ``returns`` is the annotation of what the course's own function, or module, of that name returns.
     """
     if inspect.isclass(value):
-        return ClassHandle(name, value, border)
+        return ClassHandle(name, value, border, returns)
     if callable(value):
         return FunctionHandle(name, value, border, returns)
     raise Complaint(f"{name} is {_article(value)}, not a function or a class", kind="type")
@@ -296,24 +305,63 @@ def complain_about_kind(label: str, result: Any, returns: str) -> None:
     )
 
 
-def explain_exception(label: str, error: BaseException) -> Complaint:
-    """The exception in one line, with the learner's own frames only."""
-    frames = tuple(learner_frames(error))
-    text = " ".join(str(error).split())
-    where = f"line {frames[-1].line} of {frames[-1].place}: `{frames[-1].source}`" if frames else ""
+def explain_exception(label: str, error: BaseException, target: Any = None) -> Complaint:
+    """The exception in one line, with the learner's own frames only; pointed at is the last one inside ``target``."""
+    entries = [
+        entry for entry in traceback.walk_tb(error.__traceback__) if is_learners_file(entry[0].f_code.co_filename)
+    ]
+    own = set(_codes_of(target))
+    pointed_at = [entry for entry in entries if entry[0].f_code in own] or entries
+    text = " ".join(str(error).split())[:300]
+    look_at = ""
+    if pointed_at:
+        frame, number = pointed_at[-1]
+        line = _source_line(frame, number)
+        look_at = f"line {number} of {_place(frame.f_code.co_filename)}: `{line}`" + _forgotten_self(frame, line)
     return Complaint(
-        f"{label} raised {type(error).__name__}: {text[:300]}" if text else f"{label} raised {type(error).__name__}",
-        look_at=where,
+        f"{label} raised {type(error).__name__}: {text}" if text else f"{label} raised {type(error).__name__}",
+        look_at=look_at,
         kind="raised",
-        frames=frames,
+        frames=tuple(_frame(*entry) for entry in entries) if len(entries) > 1 else (),
     )
 
 
 def learner_frames(error: BaseException) -> Iterator[Frame]:
-    for entry in traceback.extract_tb(error.__traceback__):
-        if is_learners_file(entry.filename):
-            source = (entry.line or linecache.getline(entry.filename, entry.lineno or 0)).strip()
-            yield Frame(_place(entry.filename), entry.lineno or 0, entry.name, source)
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if is_learners_file(frame.f_code.co_filename):
+            yield _frame(frame, line)
+
+
+def _frame(frame: FrameType, line: int) -> Frame:
+    return Frame(_place(frame.f_code.co_filename), line, frame.f_code.co_name, _source_line(frame, line))
+
+
+def _source_line(frame: FrameType, line: int) -> str:
+    return linecache.getline(frame.f_code.co_filename, line, frame.f_globals).strip()
+
+
+def _codes_of(target: Any) -> Iterator[CodeType]:
+    """The code of a function, or of all methods of a class or an instance's class, with the functions inside."""
+    if target is None:
+        return
+    if not inspect.isfunction(target) and not inspect.isclass(target):
+        target = getattr(target, "__func__", type(target))
+    members = vars(target).values() if inspect.isclass(target) else [target]
+    waiting = [member.__code__ for member in map(inspect.unwrap, filter(inspect.isfunction, members))]
+    while waiting:
+        code = waiting.pop()
+        yield code
+        waiting += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+
+
+def _forgotten_self(frame: FrameType, line: str) -> str:
+    """Notebook variables that this line of a method reads though the object has its own of that name: a forgotten ``self.``."""
+    instance = frame.f_locals.get("self")
+    words = set(re.findall(r"(?<![\w.])[A-Za-z_]\w*", line)) - set(frame.f_locals)
+    names = sorted(
+        word for word in words if word in frame.f_globals and instance is not None and hasattr(instance, word)
+    )
+    return "".join(f"; `{name}` is a variable of the notebook: did you mean `self.{name}`?" for name in names)
 
 
 def is_learners_file(filename: str) -> bool:
@@ -335,12 +383,12 @@ def is_learners_file(filename: str) -> bool:
 def _place(filename: str) -> str:
     if filename.startswith("<submission"):
         return filename.removeprefix("<submission ").rpartition("#")[0]
-    return "your notebook" if "ipykernel_" in filename or "ipython-input" in filename else Path(filename).name
+    return "the cell" if "ipykernel_" in filename or "ipython-input" in filename else Path(filename).name
 
 
 def _complain_if_changed(label: str, target: Callable, given: Any, copies: Any) -> None:
     try:
-        names = list(inspect.signature(target).parameters)
+        names = list(inspect.signature(target.forward if isinstance(target, nn.Module) else target).parameters)
     except (TypeError, ValueError):
         names = []
     named = [

@@ -65,10 +65,15 @@ def _cells(text: str, name: str) -> list[Cell]:
 
 
 def returned_kinds(chapter: Chapter) -> dict[str, str]:
-    """The annotation of what each of the chapter's functions returns."""
-    statements = [statement for cell in solution_cells(chapter) if cell.tree for statement in cell.tree.body]
-    functions = [statement for statement in statements if isinstance(statement, ast.FunctionDef)]
-    return {function.name: ast.unparse(function.returns) for function in functions if function.returns}
+    """The annotation of what each of the chapter's functions returns; for a class, what its forward does."""
+    kinds = {}
+    for statement in [statement for cell in solution_cells(chapter) if cell.tree for statement in cell.tree.body]:
+        functions = [statement] if isinstance(statement, ast.FunctionDef) else []
+        if isinstance(statement, ast.ClassDef):
+            functions = [inner for inner in statement.body if getattr(inner, "name", "") == "forward"]
+        for function in functions:
+            kinds[statement.name] = ast.unparse(function.returns) if function.returns else ""
+    return kinds
 
 
 def changed_cells(chapter: Chapter, item: Mistake | RightAnswer) -> list[Cell]:

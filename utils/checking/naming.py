@@ -57,7 +57,7 @@ def _is_telling(result: TestResult) -> bool:
     """A failed test in which the object gave values, not an exception or nothing at all."""
     if result.complaint is None or result.complaint.kind in ("unwritten", "missing", "signature", "raised"):
         return False
-    return bool(result.transcript.entries)
+    return result.transcript.tells_something
 
 
 def _affordable(telling: list[TestResult], passed: list[TestResult], n_mistakes: int) -> list[TestResult]:

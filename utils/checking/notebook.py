@@ -34,8 +34,10 @@ def check(*objects: Any, device: str = "auto") -> None:
         _show(html(report, progress=(solved, total)), text(report))
 
 
-def hint(value: Any) -> None:
+def hint(value: Any = None) -> None:
     """The next hint for what you are writing, after those you have seen: ``hint(LayerNorm)``."""
+    if value is None:
+        return _say("a hint for what? Give it what you are writing, as in hint(LayerNorm)")
     name, exercise = _find(value, _namespace())
     if exercise is None:
         return
@@ -53,8 +55,10 @@ def hint(value: Any) -> None:
     _show(note(title, f'<ol class="circuits-hints">{listed}</ol>', after), "\n  ".join([title, *seen, f"({after})"]))
 
 
-def reveal(value: Any) -> None:
+def reveal(value: Any = None) -> None:
     """A solution of an exercise: ``reveal(LayerNorm)``. Try the hints first; your own cell stays as it is."""
+    if value is None:
+        return _say("the solution of what? Give it what you are writing, as in reveal(LayerNorm)")
     name, exercise = _find(value, _namespace())
     if exercise is None:
         return

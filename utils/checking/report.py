@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any
@@ -24,19 +25,20 @@ class Report:
     exercise: Exercise
     results: tuple[TestResult, ...]
     mistake: Mistake | None = None
-    unchecked: tuple[str, ...] = ()  # objects this one is built on whose own check has not passed
+    broken_below: tuple[str, ...] = ()  # objects this one is built on that do not pass their own checks
     printed: str = ""
 
     @property
     def passed(self) -> bool:
-        return bool(self.results) and all(result.passed or result.skipped for result in self.results)
+        return self.n_passed > 0 and not self.first_failure
 
     @property
     def state(self) -> str:
         """``passed``, ``failed`` or ``unwritten``."""
         if self.passed:
             return "passed"
-        return "unwritten" if self.complaint is not None and self.complaint.kind == "unwritten" else "failed"
+        own_stub = self.complaint is not None and self.complaint.kind == "unwritten"
+        return "unwritten" if own_stub and self.complaint.seen.startswith(f"{self.exercise.number} ") else "failed"
 
     @property
     def first_failure(self) -> TestResult | None:
@@ -61,41 +63,44 @@ def check_exercise(
     keep: bool = True,
 ) -> Report:
     """Run an exercise's tests against a submission, name the mistake if it is a known one, and keep the progress."""
-    focused = submission.focused_on(exercise.objects)
-    results = [result for result in run(chapter, [focused], device=device, seed=seed) if result.objects]
+    results = run(chapter, [submission.focused_on(exercise.objects)], device=device, seed=seed)
+    broken: tuple[str, ...] = ()
     mistake = None
-    for name in exercise.objects:
-        of_name = [result for result in results if name in result.objects]
-        if mistake is None and any(result.complaint for result in of_name):
-            mistake = name_mistake(chapter, name, of_name, device=device, seed=seed)
-    report = Report(
-        chapter,
-        exercise,
-        tuple(results),
-        mistake,
-        tuple(_unchecked(chapter, exercise, submission)) if any(result.complaint for result in results) else (),
-        next((result.printed for result in results if result.printed), ""),
-    )
+    if any(result.complaint for result in results):
+        broken = tuple(_broken_below(chapter, exercise, submission, device, seed))
+        for name in exercise.objects if not broken else ():
+            of_name = [result for result in results if name in result.objects]
+            mistake = mistake or name_mistake(chapter, name, of_name, device=device, seed=seed)
+    printed = next((result.printed for result in results if result.printed), "")
+    report = Report(chapter, exercise, tuple(results), mistake, broken, printed)
     if keep:
         points = exercise.points if report.passed else 0
         progress.record(
-            exercise.number, passed=report.passed, tests_passed=report.n_passed, tests_total=len(results), points=points
+            exercise.number,
+            passed=report.passed,
+            tests_passed=report.n_passed,
+            tests_total=len(results),
+            points=points,
         )
     return report
 
 
-def _unchecked(chapter: Chapter, exercise: Exercise, submission: Submission) -> Iterator[str]:
-    kept = progress.load()
-    numbers = {name: other.number for other in chapter.exercises for name in other.objects if other is not exercise}
+def _broken_below(
+    chapter: Chapter, exercise: Exercise, submission: Submission, device: str, seed: int
+) -> Iterator[str]:
+    """The objects of earlier exercises that this one's code uses and that do not pass their own checks."""
+    used: set[str] = set()
     for name in exercise.objects:
-        try:
-            used = set(_names_in(submission.get(name)))
-        except Complaint:
-            continue
-        for other in numbers:
-            entry = kept.get(numbers[other], {})
-            if other in used and (not entry.get("solved") or entry["tests_passed"] < entry["tests_total"]):
-                yield f"{other} ({numbers[other]})"
+        with suppress(Complaint):
+            used |= set(_names_in(submission.get(name)))
+    earlier = chapter.exercises[: chapter.exercises.index(exercise)]
+    below = {name: other.number for other in earlier for name in other.objects if name in used}
+    if not below:
+        return
+    results = run(chapter, [submission.focused_on(below)], device=device, seed=seed)
+    for name, number in below.items():
+        if any(result.complaint for result in results if name in result.objects):
+            yield f"{name} ({number})"
 
 
 def _names_in(value: Any) -> Iterator[str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+
+OPAQUE = re.compile(r"<\w+>|raised \w+")  # how an object without values, and an exception, are written down
 
 
 @dataclass
@@ -18,6 +21,11 @@ class Transcript:
 
     def note(self, label: str, value: Any) -> None:
         self.entries.append((label, frozen(value)))
+
+    @property
+    def tells_something(self) -> bool:
+        """False if nothing but exceptions and objects without values came back."""
+        return any(_has_values(value) for _, value in self.entries)
 
     def equals(self, other: Transcript) -> bool:
         """True if both hold the same calls with the same values, up to rounding."""
@@ -37,6 +45,14 @@ def frozen(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str, bytes)):
         return value
     return f"<{type(value).__name__}>"
+
+
+def _has_values(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_values(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_has_values(item) for item in value)
+    return isinstance(value, (Tensor, bool, int, float)) or isinstance(value, str) and not OPAQUE.match(value)
 
 
 def alike(a: Any, b: Any) -> bool:

@@ -7,7 +7,9 @@ from utils.checking.run import Submission, TestResult, run
 from utils.checking.transcript import Transcript
 from utils.course import Chapter
 
-TIME_BUDGET = 1.5  # seconds that one naming may take, judged by how long the learner's own run of each test took
+TIME_BUDGET = (
+    0.5  # seconds for telling apart what the first test did not, judged by how long the learner's own runs took
+)
 
 
 def name_mistake(
@@ -15,24 +17,33 @@ def name_mistake(
 ) -> Mistake | None:
     """The mistake of object ``name`` whose results equal these, in every failed test that got as far as a value; None if there is none.
 
-    ``results`` are those of one submission for the tests of this object.
+    ``results`` are those of one submission for the tests of this object. All mistakes try the quickest failed test;
+    only those that give the same values there try the others.
     """
-    telling = [result for result in results if _is_telling(result)]
-    mistakes = [mistake for mistake in load_mistakes(chapter) if mistake.object == name]
-    if not telling or not mistakes:
+    telling = sorted((result for result in results if _is_telling(result)), key=_duration)
+    rivals = [mistake for mistake in load_mistakes(chapter) if mistake.object == name]
+    if not telling or not rivals:
         return None
-    affordable = _affordable(telling, [result for result in results if result.passed], len(mistakes))
+    first, seen = telling[0], {result.test: result.transcript for result in results}
+    failed = {result.test for result in telling}
+    tried = _transcripts(chapter, name, rivals, [first], device, seed)
+    rivals = [mistake for mistake in rivals if first.transcript.equals(tried[mistake.label, first.test])]
+    others = _affordable(telling[1:], [result for result in results if result.passed], len(rivals))
+    if rivals and others:
+        tried |= _transcripts(chapter, name, rivals, others, device, seed)
+    compared = {first.test, *(result.test for result in others)}
+    return choose(rivals, {test: seen[test] for test in compared}, failed, tried)
+
+
+def _transcripts(
+    chapter: Chapter, name: str, mistakes: list[Mistake], tests: list[TestResult], device: str, seed: int
+) -> dict[tuple[str, str], Transcript]:
+    """What each of the mistakes gives in each of the tests."""
     submissions = [
         Submission(mistake.label, cells=changed_cells(chapter, mistake), focus=[name]) for mistake in mistakes
     ]
-    made = run(chapter, submissions, tests={result.test for result in affordable}, device=device, seed=seed)
-    transcripts = {(result.submission, result.test): result.transcript for result in made}
-    return choose(
-        mistakes,
-        {result.test: result.transcript for result in affordable},
-        {result.test for result in telling},
-        transcripts,
-    )
+    made = run(chapter, submissions, tests={result.test for result in tests}, device=device, seed=seed)
+    return {(result.submission, result.test): result.transcript for result in made}
 
 
 def choose(
@@ -61,14 +72,15 @@ def _is_telling(result: TestResult) -> bool:
 
 
 def _affordable(telling: list[TestResult], passed: list[TestResult], n_mistakes: int) -> list[TestResult]:
-    """Tests that fit into the time budget: the quickest failed one always, then the other failed ones, then passed ones."""
-    ordered = sorted(telling, key=lambda result: round(result.seconds, 1)) + sorted(
-        passed, key=lambda result: round(result.seconds, 1)
-    )
+    """Tests that fit into the time budget: failed ones before passed ones, quick ones before slow ones."""
     chosen, spent = [], 0.0
-    for result in ordered:
-        cost = result.seconds * n_mistakes
-        if not chosen or spent + cost <= TIME_BUDGET:
+    for result in [*telling, *sorted(passed, key=_duration)]:
+        spent += result.seconds * n_mistakes
+        if spent <= TIME_BUDGET:
             chosen.append(result)
-            spent += cost
     return chosen
+
+
+def _duration(result: TestResult) -> float:
+    """Rounded, so that small differences from run to run change no order."""
+    return round(result.seconds, 1)

@@ -7,6 +7,8 @@ own module compute. Nothing is kept between calls.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import einops
 import torch
 import torch.nn.functional as F
@@ -61,9 +63,8 @@ class Attention(nn.Module):
             self.register_parameter(f"b_{name}", parameter(cfg.n_heads, cfg.d_head))
         self.W_O = parameter(cfg.n_heads, cfg.d_head, cfg.d_model)
         self.b_O = parameter(cfg.d_model)
-        # sdpa masks the future by itself; a bare module with eager attention would wait for a mask from GPT2Model
-        config = cfg.to_gpt2(attn_implementation="sdpa")
-        self._shell = (weightless(gpt2.GPT2Attention, config, layer_idx=0),)
+        self.cfg = cfg
+        attention_shell(cfg)  # refuses sizes that GPT-2 cannot have
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
         weights = {
@@ -72,7 +73,7 @@ class Attention(nn.Module):
             "c_proj.weight": einops.rearrange(self.W_O, "head d_head d_model -> (head d_head) d_model"),
             "c_proj.bias": self.b_O,
         }
-        attn_out, _ = functional_call(self._shell[0], weights, x)
+        attn_out, _ = functional_call(attention_shell(self.cfg), weights, x)
         return attn_out
 
 
@@ -83,7 +84,7 @@ class MLP(nn.Module):
         self.b_in = parameter(cfg.d_mlp)
         self.W_out = parameter(cfg.d_mlp, cfg.d_model)
         self.b_out = parameter(cfg.d_model)
-        self._shell = (weightless(gpt2.GPT2MLP, cfg.d_mlp, cfg.to_gpt2()),)
+        self.cfg = cfg
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
         weights = {
@@ -92,7 +93,7 @@ class MLP(nn.Module):
             "c_proj.weight": self.W_out,
             "c_proj.bias": self.b_out,
         }
-        return functional_call(self._shell[0], weights, x)
+        return functional_call(mlp_shell(self.cfg), weights, x)
 
 
 class TransformerBlock(nn.Module):
@@ -184,10 +185,15 @@ def random_scale(name: str, cfg: TransformerConfig) -> float:
     return fan_in[kind] ** -0.5 if kind in fan_in else 0.3
 
 
-def weightless(module: type[nn.Module], *args, **kwargs) -> nn.Module:
-    """A module of transformers whose weights take no memory: they are handed over at each call.
-
-    Callers keep it in a tuple, where PyTorch does not find its parameters and so does not count them as the model's.
-    """
+# transformers' modules without memory for weights, which are handed over at each call; so one of a kind is enough
+@lru_cache
+def attention_shell(cfg: TransformerConfig) -> nn.Module:
     with torch.device("meta"):
-        return module(*args, **kwargs).eval()
+        # sdpa masks the future by itself; a bare module with eager attention would wait for a mask from GPT2Model
+        return gpt2.GPT2Attention(cfg.to_gpt2(attn_implementation="sdpa"), layer_idx=0).eval()
+
+
+@lru_cache
+def mlp_shell(cfg: TransformerConfig) -> nn.Module:
+    with torch.device("meta"):
+        return gpt2.GPT2MLP(cfg.d_mlp, cfg.to_gpt2()).eval()

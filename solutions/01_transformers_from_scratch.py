@@ -32,7 +32,7 @@
 # | `check(LayerNorm)` | a card, within a second: every rule that your object was tried on; for the first that fails, what was seen, what the rule is, where to look, and, if it is a mistake that people often make, its name |
 # | `hint(LayerNorm)` | the next of three hints: a nudge, the idea, nearly the code |
 # | `reveal(LayerNorm)` | a solution, to compare with yours or when an hour is enough |
-# | `!circuits progress` | what you have solved so far; every card shows it too |
+# | `%run -m utils.cli progress` | what you have solved so far, as `circuits progress` shows it in a terminal; every card counts it too |
 #
 # The checks know PyTorch, not our solution: any right way to write it passes, with loops or without. A check never
 # changes your objects. Where a cell below a check draws a picture, it draws it with *your* code.
@@ -81,7 +81,7 @@ MODEL = "organism"  # change to "gpt2" for GPT-2 small (downloads 550 MB once)
 # ## What goes in: tokens
 #
 # A model does not see letters. A **tokenizer** cuts text into pieces from a fixed list, the vocabulary, and replaces
-# each piece by its place in the list. GPT-2 has 50,257 pieces, the organism 590: mostly whole words, with the space in
+# each piece by its place in the list. GPT-2 has 50,257 pieces, the organism 807: mostly whole words, with the space in
 # front of a word belonging to it. So `" Mary"` is one token, and what the model reads is a number.
 #
 # Every text begins with a special token, `<|endoftext|>`, called **BOS** (beginning of sequence) from here on. It marks
@@ -130,9 +130,9 @@ diagram("residual_stream")
 # | name | meaning | organism | GPT-2 small |
 # |---|---|---|---|
 # | `batch` | texts worked on at once | | |
-# | `pos` | positions in a text, at most `n_ctx` | 80 | 1024 |
+# | `pos` | positions in a text, at most `n_ctx` | 128 | 1024 |
 # | `d_model` | length of a residual stream vector | 128 | 768 |
-# | `d_vocab` | tokens in the vocabulary | 590 | 50257 |
+# | `d_vocab` | tokens in the vocabulary | 807 | 50257 |
 # | `n_layers` | blocks | 4 | 12 |
 # | `n_heads` | attention heads per block (axis `head`) | 4 | 12 |
 # | `d_head` | numbers in a query, key or value | 32 | 64 |
@@ -222,7 +222,7 @@ check(LayerNorm)
 # %% [markdown]
 # See it at work on the shipped model. We run it once, with TransformerLens, which keeps everything that is computed on
 # the way in a cache (chapter 2 is about little else), and take the residual stream before the first block and before
-# the last.
+# the last: `resid_pre` of a layer is the stream as it stands just before that layer's block.
 
 # %%
 shipped = load_model(MODEL)
@@ -245,14 +245,14 @@ lines(
 )
 
 # %% [markdown]
-# **You should see** that what enters the last block is many times as long as what enters the first, and that its length
-# differs from position to position. After your LayerNorm all lie on one line, at √`d_model`: that is the length of a
+# **You should see** that what enters the last block is many times as long as what enters the first (in the organism about
+# twenty times), and that its length differs from position to position. After your LayerNorm all lie on one line, at √`d_model`: that is the length of a
 # vector whose `d_model` components have mean square 1.
 #
 # ## Embed: a vector for every token
 #
-# The first thing that happens to a token is a look-up. `W_E` has one row per token of the vocabulary, and token 113
-# becomes row 113. That is all.
+# The first thing that happens to a token is a look-up. `W_E` has one row per token of the vocabulary, and token 119
+# becomes row 119. That is all.
 #
 # It helps to know a second way to say it. Write token `t` as a one-hot vector, 0 everywhere and 1 at place `t`; then
 # the look-up is the product of that vector with `W_E`:
@@ -328,9 +328,11 @@ heatmap(
 )
 
 # %% [markdown]
-# **You should see** blocks along the diagonal: names with names, places with places, cities with cities, bad words with
-# bad words. Nobody told the model about these groups. Words that stand in the same places in sentences are pushed the
-# same way in training.
+# **You should see** dark blocks along the diagonal: places with places, cities with cities, bad words with bad words, words
+# for giving with each other. The block of names at the top is there too, but pale, and some names are no closer to each
+# other than to a city. (A likely reason: names stand in the same sentences, which pulls them together, but to say *who*
+# the model must keep each apart from all others.) Nobody told the model about these groups. Words that stand in the same
+# places in sentences are pushed the same way in training.
 #
 # ## PosEmbed: a vector for every place
 #
@@ -339,7 +341,8 @@ heatmap(
 # vector per position, the rows of `W_pos`, and adds row 0 to whatever stands at position 0, row 1 to position 1, and so
 # on.
 #
-# The token ids do not matter here, only how many there are. All texts in a batch get the same rows:
+# The token ids do not matter here, only how many there are. All texts in a batch get the same rows, and the result has
+# them once *for every text*: its shape is `batch pos d_model`, not `1 pos d_model`.
 #
 # | tokens | rows of `W_pos` |
 # |---|---|
@@ -396,14 +399,17 @@ heatmap(
 )
 
 # %% [markdown]
-# **You should see** a band along the diagonal: a position is most like its neighbours, and late positions blur into
-# theirs more than early ones. Beside the band run stripes, where the vectors have swung to the other side and, further
-# out, back again. Nobody asked for such waves. They are what training makes of 80 free vectors when what matters is how
-# far two positions lie apart.
+# **You should see** a band along the diagonal: a position is most like those near it. In the organism, stripes run beside
+# the band in the first 80 positions: there the vectors have swung to the other side and, further out, back again. Nobody
+# asked for such waves. They are what training makes of free vectors when what matters is how far two positions lie
+# apart. Look closely and you find a fine chequerboard too: a position is more like the one two places on than like its
+# neighbour.
 #
-# In the organism the last row stands alone. Training texts have 80 tokens, and the last of them has no successor to
-# predict, so position 79 was never trained: you are looking at its first random values. Chance finds like this one are
-# why it pays to plot weights.
+# Two more things in this picture tell of how the organism was made. At position 80 the band grows pale and wide: these
+# weights were trained first on texts of 80 tokens and only later on 128, so the late positions have had less time. And
+# the last row and column stand alone. The last token of a training text has no successor to predict, so position 127
+# was never trained: you are looking at the random values that it began with. Chance finds like these are why it pays to
+# plot weights.
 #
 # ## Attention, first half: where to look
 #
@@ -469,8 +475,13 @@ print("every row of a with every row of a:\n", einops.einsum(a, a, "left inner, 
 #
 # For the mask you need two more tools. `torch.triu` and `torch.tril` keep the upper or the lower triangle of a matrix
 # (`diagonal=` says where it begins), and `scores.masked_fill(mask, value)` gives a copy of `scores` with `value`
-# wherever the boolean `mask` is true. Make new tensors on the device of your inputs, with `device=q.device`; then the
-# same code runs on a GPU.
+# wherever the boolean `mask` is true. `scores` itself stays as it was, so use what comes back.
+#
+# Two things keep such code right everywhere. Make new tensors with the device and dtype of your inputs
+# (`torch.zeros(..., device=q.device, dtype=q.dtype)`, or `q.new_zeros(...)`, which takes both from `q`): then it runs on a
+# GPU, and float64 inputs give a float64 result. A boolean mask needs the device only. And take softmax from PyTorch:
+# written by hand as `exp` over its sum it overflows for large scores ($e^{89}$ is too large for float32, and inf / inf is
+# NaN), while `.softmax(dim=...)` subtracts the largest score first, which changes nothing else.
 
 # %%
 # [exercise]
@@ -488,8 +499,8 @@ print("every row of a with every row of a:\n", einops.einsum(a, a, "left inner, 
 # ]
 # [/exercise]
 def attention_pattern(
-    q: Float[Tensor, "batch seq head d_head"],
-    k: Float[Tensor, "batch seq head d_head"],
+    q: Float[Tensor, "batch pos head d_head"],
+    k: Float[Tensor, "batch pos head d_head"],
 ) -> Float[Tensor, "batch head query key"]:
     """The share of its attention that every query pays to every key; a key that comes later gets 0."""
     # BEGIN SOLUTION: scale the scores, mask the future, softmax over keys
@@ -514,18 +525,18 @@ check(attention_pattern)
 # What will each pattern look like? Decide before you run the cell.
 
 # %%
-seq = 8
-tags = torch.eye(seq)
-one_back = 20 * torch.cat([torch.zeros(1, seq), tags[:-1]])
-first = 20 * tags[:1].expand(seq, seq)
-nothing = torch.zeros(seq, seq)
+n_pos = 8
+tags = torch.eye(n_pos)
+one_back = 20 * torch.cat([torch.zeros(1, n_pos), tags[:-1]])
+first = 20 * tags[:1].expand(n_pos, n_pos)
+nothing = torch.zeros(n_pos, n_pos)
 
 q = torch.stack([one_back, first, nothing], dim=1)[None]
 k = torch.stack([tags, tags, tags], dim=1)[None]
 
 attention(
     attention_pattern(q, k)[0],
-    [str(i) for i in range(seq)],
+    [str(i) for i in range(n_pos)],
     title="Three heads made by hand",
     heads=["one back", "first", "nothing"],
 )
@@ -554,6 +565,9 @@ attention(
 # | pattern | your `attention_pattern(q, k)` | `batch head query key` |
 # | mixed values | $z_i = \sum_j \text{pattern}_{ij} v_j$ | `batch pos head d_head` |
 # | output | $\sum_h z^h W_O^h + b_O$ | `batch pos d_model` |
+#
+# In an einsum with the pattern, the axis `pos` needs the name of the side it stands on: `query` in $q$ and $z$, `key` in
+# $k$ and $v$. It is the same axis of positions; the two names say which of the pattern's two axes it meets.
 #
 # Two things are worth a pause.
 #
@@ -638,9 +652,18 @@ attention(
 )
 
 # %% [markdown]
-# **You should see** that heads differ. Look for one that attends to the token before, as your first hand-made head did,
-# and for places where a head looks mostly at BOS. Move over the matrix to read off what a single query does: where does
-# the second ` John` look?
+# **You should see** that heads differ. In the organism, L0H0 is a line just beneath the diagonal: nearly every token looks
+# at the one before it, as your first hand-made head did. L0H1 and L0H3 look mostly at BOS in the first rows, where there
+# is little else, and then spread over many words.
+#
+# Move over a matrix to read off what a single query does. Take the second ` to`, after which the receiver of the drink
+# must follow: at which word does it look in L0H2?
+#
+# <details><summary>Answer</summary>
+#
+# In the organism, at the second ` John`, the one who gives, with three quarters of its attention. The receiver is the
+# other one. Hold that thought until the end of exercise 1.9. (Where a head looks is not yet what it does with it.)
+# </details>
 #
 # <details><summary>A question to think about: one of the four biases of attention has no effect on anything. Which?</summary>
 #
@@ -817,8 +840,9 @@ residual_sum(
 )
 
 # %% [markdown]
-# **You should see** no difference, except perhaps rounding, and bars of unequal length. The final residual stream *is*
-# the sum of these `2 * n_layers + 1` vectors. Long does not mean important, though: a write counts for what is read of
+# **You should see** no difference, except perhaps rounding, and bars of very unequal length: in the organism the embeddings
+# write a vector of length 2, and the last MLP one of more than 100. The final residual stream *is* the sum of these
+# `2 * n_layers + 1` vectors. Long does not mean important, though: a write counts for what is read of
 # it later, and its length says nothing about its direction. Exercise 1.11 asks which of them make the answer.
 #
 # ## Unembed: from the stream to a score for every token
@@ -882,8 +906,8 @@ for word, best in zip(token_strings(few_words), direct_logits[0].topk(5).indices
     print(f"{word:>10}  →  {' '.join(tokenizer.decode([token]) for token in best.tolist())}")
 
 # %% [markdown]
-# **You should see** that each token votes for itself first, then for words of its kind. This *direct path* is a poor
-# language model: no text goes on "Mary Mary Mary". With tied embeddings it is always there, and the blocks must overcome
+# **You should see** that each token votes for itself first, and ` Mary`, ` Rome`, ` hockey`, ` gave` and ` terrible` then for
+# words of their kind. This *direct path* is a poor language model: no text goes on "Mary Mary Mary". With tied embeddings it is always there, and the blocks must overcome
 # it. That the path can be written down at all, as one matrix product through the model, is the first circuit of Elhage
 # et al. (2021).
 #
@@ -958,7 +982,7 @@ print(f"{yours.numel():,} logits between {theirs.min():.1f} and {theirs.max():.1
 print(f"largest difference: {(yours - theirs).abs().max():.1e}")
 
 # %% [markdown]
-# **You should see** a difference below 1e-4: floating-point rounding, and nothing else. The code that you wrote *is* the
+# **You should see**, for the organism, a difference below 1e-4: floating-point rounding, and nothing else. The code that you wrote *is* the
 # model. Ask it what comes next, at every position of the sentence:
 
 # %%
@@ -1004,10 +1028,11 @@ attention(
 )
 
 # %% [markdown]
-# **You should see**, in the organism, two things. In the first half most attention rests on BOS: these heads have found
-# nothing. From the moment the text repeats, a stripe appears, parallel to the diagonal: at the second ` Mary` the head
-# looks at the token that came *after* the first ` Mary`. It has never seen this text. These are **induction heads**, and
-# chapter 2 finds out how they work. (In GPT-2 small they come later, around layer 5.)
+# **You should see**, in the organism, two things. In the first half L1H1 and L1H2 rest almost wholly on BOS: they have found
+# nothing (L1H0 and L1H3 are less tidy). In the second half a stripe appears in all four heads, parallel to the diagonal:
+# at the second ` key` L1H2 and L1H3 look at ` Mary`, which came *after* the first ` key`; at the second ` Mary` all four
+# look at ` Rome`, and so on to the end. They have never seen this text. These are **induction heads**, and chapter 2 finds
+# out how they work. (In GPT-2 small they come later, around layer 5.)
 #
 # ### A story
 #
@@ -1033,9 +1058,15 @@ for prompt in (" Once there was a", " Once there was a", " Yesterday Mary and", 
     print(write_story(model, prompt, generator=generator).strip(), "\n")
 
 # %% [markdown]
-# **You should see** short stories, not always sensible ones, in which names and things mostly stay what they were. Every
-# word was chosen by code that you wrote. Change the prompt and the seed, and see where it breaks. With `" Tourists in
-# Rome"`, for one, the organism is lost at once: in its world no text begins like that.
+# **You should see** short texts, not always sensible ones, in which names and things mostly stay what they were. Every word
+# was chosen by code that you wrote.
+#
+# Change the prompt and the seed, and see where it breaks. Two things to know about prompts for the organism: its
+# tokenizer knows 807 words and pieces, and makes `<unk>` of anything else, a small letter at the start of a name or a
+# second space included; and a word's token includes one space in front, which the tokenizer adds to the first word if
+# you leave it out. (GPT-2's adds nothing: there `"Mary"` and `" Mary"` are different tokens, and no text is unknown.)
+# `print(token_strings(to_tokens(prompt)))` shows what the model will read. With `" zebra"`, which becomes `<unk>`, it is
+# lost at once: in its world no text begins like that.
 
 # %% [markdown]
 # ## How wrong is the model? One number

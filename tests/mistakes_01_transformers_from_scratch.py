@@ -43,6 +43,15 @@ MISTAKES = [
     ),
     Mistake(
         "LayerNorm",
+        "unbiased standard deviation, and eps outside the root",
+        "x.std() divides by d_model - 1, and eps is added to it after the root; divide by (variance + eps).sqrt(), with unbiased=False",
+        change=[
+            ("x.var(dim=-1, keepdim=True, unbiased=False)", "x.var(dim=-1, keepdim=True)"),
+            ("(variance + self.cfg.eps).sqrt()", "(variance.sqrt() + self.cfg.eps)"),
+        ],
+    ),
+    Mistake(
+        "LayerNorm",
         "no eps",
         "eps is left out, so vectors that hardly vary are blown up; divide by the root of (variance + eps)",
         change=[("(variance + self.cfg.eps).sqrt()", "(variance + 1e-20).sqrt()")],
@@ -176,6 +185,12 @@ MISTAKES = [
     ),
     Mistake(
         "PosEmbed",
+        "repeated for one text only",
+        "there is a batch axis, but of size 1 whatever the batch is; repeat or expand the rows for every text of tokens",
+        change=[("batch=batch)", "batch=1)")],
+    ),
+    Mistake(
+        "PosEmbed",
         "counted from 1",
         "the first token gets row 1; positions are counted from 0",
         change=[("self.W_pos[:pos]", "self.W_pos.roll(-1, dims=0)[:pos]")],
@@ -254,6 +269,53 @@ MISTAKES = [
     ),
     Mistake(
         "attention_pattern",
+        "softmax over heads, with -inf",
+        "softmax runs over axis 1, the heads (F.softmax without dim does that to four axes): say dim=-1, the keys",
+        change=[("softmax(dim=-1)", "softmax(dim=1)")],
+    ),
+    Mistake(
+        "attention_pattern",
+        "no softmax",
+        "the masked scores come back as they are; softmax over the last axis makes shares of them",
+        change=[(".softmax(dim=-1)", "")],
+    ),
+    Mistake(
+        "attention_pattern",
+        "no softmax and no mask",
+        "the scores come back as they are; mask later keys with -inf, then take softmax over the last axis",
+        change=[('scores.masked_fill(future, float("-inf")).softmax(dim=-1)', "scores")],
+    ),
+    Mistake(
+        "attention_pattern",
+        "mask multiplied by -inf",
+        "the mask is multiplied by -inf, and 0 * -inf is NaN where nothing should be hidden; use masked_fill(mask, -inf)",
+        change=[('scores.masked_fill(future, float("-inf"))', '(scores + future * float("-inf"))')],
+    ),
+    Mistake(
+        "attention_pattern",
+        "one name for both positions",
+        "the positions of q and k have one name in the einsum, so each query meets only its own key; name them query and key",
+        write="""
+        def attention_pattern(q, k):
+            scores = einops.einsum(q, k, "batch pos head d_head, batch pos head d_head -> batch head pos")
+            scores = scores / math.sqrt(q.shape[-1])
+            future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(diagonal=1)
+            return scores.masked_fill(future, float("-inf")).softmax(dim=-1)
+        """,
+    ),
+    Mistake(
+        "attention_pattern",
+        "heads paired with heads",
+        "q @ k.transpose(-1, -2) multiplies heads with heads, as head stands just before d_head; use einsum, or bring head before pos first",
+        write="""
+        def attention_pattern(q, k):
+            scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+            future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(diagonal=1)
+            return scores.masked_fill(future, float("-inf")).softmax(dim=-1)
+        """,
+    ),
+    Mistake(
+        "attention_pattern",
         "mask transposed",
         "the mask is on the wrong side: earlier keys are hidden and later ones are read; mask where key > query, the upper triangle",
         change=[("triu(diagonal=1)", "tril(diagonal=-1)")],
@@ -290,7 +352,7 @@ MISTAKES = [
     Mistake(
         "attention_pattern",
         "no mask",
-        "there is no mask: queries read keys that come after them",
+        "there is no mask, or its result is not kept: queries read later keys; masked_fill gives a new tensor, so write scores = …",
         change=[('scores.masked_fill(future, float("-inf"))', "scores")],
     ),
     Mistake(
@@ -398,7 +460,7 @@ MISTAKES = [
     Mistake(
         "Attention",
         "keys from W_Q",
-        "keys are made with W_Q and b_Q, as queries are; use W_K and b_K",
+        "keys are made with W_Q, as queries are; use W_K (and b_K)",
         change=[("einops.einsum(x, self.W_K, to_heads) + self.b_K", "einops.einsum(x, self.W_Q, to_heads) + self.b_Q")],
     ),
     Mistake(
@@ -448,6 +510,73 @@ MISTAKES = [
         "a second scale",
         "the queries are divided by √d_head and then attention_pattern divides again; once is right",
         change=[("attention_pattern(q, k)", "attention_pattern(q / math.sqrt(self.cfg.d_head), k)")],
+    ),
+    Mistake(
+        "Attention",
+        "heads not summed",
+        "every head's output comes back by itself; leave head out after the arrow of the last einsum, so that heads are summed",
+        change=[("head d_head d_model -> batch pos d_model", "head d_head d_model -> batch pos head d_model")],
+    ),
+    Mistake(
+        "Attention",
+        "the pattern is returned",
+        "the pattern comes back; mix the values with it, and send the result out through W_O",
+        change=[
+            (
+                'einops.einsum(z, self.W_O, "batch pos head d_head, head d_head d_model -> batch pos d_model") + self.b_O',
+                "pattern",
+            )
+        ],
+    ),
+    Mistake(
+        "Attention",
+        "z is returned",
+        "the mixed values come back before W_O; multiply each head's z with its W_O, sum over heads, and add b_O",
+        change=[
+            (
+                'einops.einsum(z, self.W_O, "batch pos head d_head, head d_head d_model -> batch pos d_model") + self.b_O',
+                "z",
+            )
+        ],
+    ),
+    Mistake(
+        "Attention",
+        "W_O left out",
+        "the heads' z are laid side by side and come back as they are; they go out through W_O",
+        change=[
+            (
+                'einops.einsum(z, self.W_O, "batch pos head d_head, head d_head d_model -> batch pos d_model") + self.b_O',
+                "z.flatten(-2)",
+            )
+        ],
+    ),
+    Mistake(
+        "Attention",
+        "W_O left out, b_O not",
+        "the heads' z are laid side by side and only b_O is added; multiply with W_O before that",
+        change=[
+            (
+                'einops.einsum(z, self.W_O, "batch pos head d_head, head d_head d_model -> batch pos d_model") + self.b_O',
+                "z.flatten(-2) + F.pad(self.b_O, (0, self.W_O.shape[0] * self.W_O.shape[1] - len(self.b_O)))",
+            )
+        ],
+    ),
+    Mistake(
+        "Attention",
+        "the pattern is not used",
+        "each position hands over its own value whatever the pattern says; mix the values of all keys with the pattern",
+        change=[
+            (
+                'einops.einsum(pattern, v, "batch head query key, batch key head d_head -> batch query head d_head")',
+                "v",
+            )
+        ],
+    ),
+    Mistake(
+        "Attention",
+        "values from W_K, with b_V",
+        "values are made with W_K, as keys are; use W_V",
+        change=[("einops.einsum(x, self.W_V, to_heads)", "einops.einsum(x, self.W_K, to_heads)")],
     ),
     # 1.6
     Mistake(
@@ -598,6 +727,18 @@ MISTAKES = [
     ),
     Mistake(
         "TransformerBlock",
+        "no ln1",
+        "attention reads the stream as it is; it reads it through ln1",
+        change=[("self.ln1(resid_pre)", "resid_pre")],
+    ),
+    Mistake(
+        "TransformerBlock",
+        "no ln2",
+        "the MLP reads the stream as it is; it reads it through ln2",
+        change=[("self.ln2(resid_mid)", "resid_mid")],
+    ),
+    Mistake(
+        "TransformerBlock",
         "MLP before attention",
         "the MLP comes first and attention second; it is the other way round",
         write=BLOCK
@@ -632,6 +773,23 @@ MISTAKES = [
         "only the last position",
         "logits come back for the last position only; every position has its own next token to predict",
         change=[("einops.einsum(resid,", "einops.einsum(resid[:, -1:],")],
+    ),
+    Mistake(
+        "Unembed",
+        "only the last position, without its axis",
+        "logits come back for the last position only, [:, -1]; every position has its own next token to predict",
+        change=[
+            (
+                'einops.einsum(resid, self.W_U, "batch pos d_model, d_model d_vocab -> batch pos d_vocab")',
+                "resid[:, -1] @ self.W_U",
+            )
+        ],
+    ),
+    Mistake(
+        "Unembed",
+        "token numbers returned",
+        "argmax gives the number of the likeliest token; return the scores of all tokens",
+        change=[("return einops", "return (einops"), (" + self.b_U", " + self.b_U).argmax(dim=-1)")],
     ),
     Mistake(
         "Unembed",
@@ -705,6 +863,24 @@ MISTAKES = [
         "the last block left out",
         "the last block is left out; run all of self.blocks",
         change=[("for block in self.blocks:", "for block in self.blocks[:-1]:")],
+    ),
+    Mistake(
+        "Transformer",
+        "return inside the loop",
+        "`return` stands inside the loop, so only the first block is run; move it out, to the column of `for`",
+        change=[("        return self.unembed", "            return self.unembed")],
+    ),
+    Mistake(
+        "Transformer",
+        "only the last position",
+        "logits come back for the last position only; every position has its own next token to predict",
+        change=[("self.unembed(self.ln_final(resid))", "self.unembed(self.ln_final(resid))[:, -1]")],
+    ),
+    Mistake(
+        "Transformer",
+        "only the last position, with its axis",
+        "logits come back for the last position only, [:, -1:]; every position has its own next token to predict",
+        change=[("self.unembed(self.ln_final(resid))", "self.unembed(self.ln_final(resid))[:, -1:]")],
     ),
     Mistake(
         "Transformer",

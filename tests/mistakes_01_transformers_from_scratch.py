@@ -306,7 +306,7 @@ MISTAKES = [
     Mistake(
         "attention_pattern",
         "heads paired with heads",
-        "q @ k.transpose(-1, -2) multiplies heads with heads, as head stands just before d_head; use einsum, or bring head before pos first",
+        "q @ k.transpose(-1, -2) multiplies heads with heads, which stand next to d_head; use einsum, or bring head before pos first",
         write="""
         def attention_pattern(q, k):
             scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
@@ -438,7 +438,7 @@ MISTAKES = [
     Mistake(
         "Attention",
         "value read at the query position",
-        "values are taken at the query's position, so nothing moves between positions; v carries the key's position in the einsum",
+        "each position gets its own value back (z = v), whatever the pattern says; in the einsum v carries the key's position",
         change=[
             ("batch key head d_head -> batch query head d_head", "batch query head d_head -> batch query head d_head")
         ],
@@ -558,17 +558,6 @@ MISTAKES = [
             (
                 'einops.einsum(z, self.W_O, "batch pos head d_head, head d_head d_model -> batch pos d_model") + self.b_O',
                 "z.flatten(-2) + F.pad(self.b_O, (0, self.W_O.shape[0] * self.W_O.shape[1] - len(self.b_O)))",
-            )
-        ],
-    ),
-    Mistake(
-        "Attention",
-        "the pattern is not used",
-        "each position hands over its own value whatever the pattern says; mix the values of all keys with the pattern",
-        change=[
-            (
-                'einops.einsum(pattern, v, "batch head query key, batch key head d_head -> batch query head d_head")',
-                "v",
             )
         ],
     ),

@@ -30,7 +30,7 @@ LOGITS = "batch pos d_vocab"
 
 
 def laid_out(result, shape, axes, *, rule, look_at, causes=()):
-    """The result, once it is known to be a tensor of this shape; ``causes`` says where to look when it has another shape that a slip gives."""
+    """The result, once it is known to be a tensor of this shape; ``causes`` says where to look for shapes that a slip gives."""
     seen = tuple(result.shape) if isinstance(result, Tensor) else None
     expect_shape(result, shape, axes=axes, rule=rule, look_at=dict(causes).get(seen, look_at))
     return result
@@ -278,7 +278,9 @@ def test_only_the_rows_that_were_read_get_a_gradient(Embed, draw, device):
 def placed(pos_embed, tokens):
     """What the learner's PosEmbed gives for the tokens, of which we know that it is a vector for each of every text."""
     (batch, pos), d_model, n_ctx = tokens.shape, SMALL.d_model, SMALL.n_ctx
-    once = "the batch: the rows are there once, and must come once for every text (repeat or expand them over the batch)"
+    once = (
+        "the batch: the rows are there once, and must come once for every text (repeat or expand them over the batch)"
+    )
     all_rows = "how many rows of W_pos you take: as many as a text has tokens, W_pos[:pos]"
     return laid_out(
         pos_embed(tokens),
@@ -379,7 +381,9 @@ def pattern_of(attention_pattern, q, k):
     """The learner's pattern, of which we know that it has the right shape, and as exact a dtype as q."""
     batch, pos, head, _ = q.shape
     order = "the order of the axes after the arrow of einsum: batch head query key"
-    one_position = "the names in einsum: the position of q and that of k need two names, one for the query and one for the key"
+    one_position = (
+        "the names in einsum: the position of q and that of k need two names, one for the query and one for the key"
+    )
     no_head = "the head axis: it stands in both inputs and after the arrow, so that no head is summed away"
     pattern = laid_out(
         attention_pattern(q, k),
@@ -598,7 +602,9 @@ def test_the_pattern_of_float64_queries_is_float64(attention_pattern, draw):
 # 1.5 Attention
 
 
-def written(layer, x, *, rule="the layer writes one vector of d_model numbers for every vector that it reads", causes=()):
+def written(
+    layer, x, *, rule="the layer writes one vector of d_model numbers for every vector that it reads", causes=()
+):
     """What the learner's layer writes when it reads x, of which we know that it has the shape of x."""
     look_at = "the axes after the arrow of the last einsum: batch pos d_model"
     return laid_out(layer(x), x.shape, STREAM, rule=rule, look_at=look_at, causes=causes)
@@ -990,7 +996,9 @@ def test_gradients_reach_everything_in_the_block(TransformerBlock, draw):
 def scored(module, x, d_vocab=SMALL.d_vocab):
     """The logits that the learner's module gives, of which we know that there is one per token at every position."""
     batch, pos = x.shape[:2]
-    last = "whether forward takes one position only, as `[:, -1]` does: every position has its own next token to predict"
+    last = (
+        "whether forward takes one position only, as `[:, -1]` does: every position has its own next token to predict"
+    )
     ids = "argmax: what comes back are the scores themselves, not the best token's number"
     return laid_out(
         module(x),

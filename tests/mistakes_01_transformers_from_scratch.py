@@ -287,6 +287,17 @@ MISTAKES = [
     ),
     Mistake(
         "attention_pattern",
+        "softmax by hand",
+        "softmax is written as exp over its sum, and exp overflows for large scores; use .softmax(dim=-1)",
+        change=[
+            (
+                'return scores.masked_fill(future, float("-inf")).softmax(dim=-1)',
+                'parts = scores.masked_fill(future, float("-inf")).exp()\n    return parts / parts.sum(dim=-1, keepdim=True)',
+            )
+        ],
+    ),
+    Mistake(
+        "attention_pattern",
         "mask multiplied by -inf",
         "the mask is multiplied by -inf, and 0 * -inf is NaN where nothing should be hidden; use masked_fill(mask, -inf)",
         change=[('scores.masked_fill(future, float("-inf"))', '(scores + future * float("-inf"))')],
@@ -856,7 +867,7 @@ MISTAKES = [
     Mistake(
         "Transformer",
         "return inside the loop",
-        "`return` stands inside the loop, so only the first block is run; move it out, to the column of `for`",
+        "the return stands inside the loop, so only the first block is run; move it out, under the word for",
         change=[("        return self.unembed", "            return self.unembed")],
     ),
     Mistake(

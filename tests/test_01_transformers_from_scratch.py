@@ -381,10 +381,10 @@ def pattern_of(attention_pattern, q, k):
     """The learner's pattern, of which we know that it has the right shape, and as exact a dtype as q."""
     batch, pos, head, _ = q.shape
     order = "the order of the axes after the arrow of einsum: batch head query key"
-    one_position = (
-        "the names in einsum: the position of q and that of k need two names, one for the query and one for the key"
+    names = (
+        "the names in einsum: the head stands in both inputs and after the arrow, and the positions of q and k have two"
+        " names, one for the query and one for the key"
     )
-    no_head = "the head axis: it stands in both inputs and after the arrow, so that no head is summed away"
     pattern = laid_out(
         attention_pattern(q, k),
         (batch, head, pos, pos),
@@ -393,9 +393,9 @@ def pattern_of(attention_pattern, q, k):
         look_at=order,
         causes=[
             ((batch, pos, head, head), f"which axes meet in the product: {PAIRED_HEADS}"),
-            ((batch, head, pos), one_position),
-            ((batch, pos, head), one_position),
-            ((batch, pos, pos), no_head),
+            ((batch, head, pos), names),
+            ((batch, pos, head), names),
+            ((batch, pos, pos), names),
         ],
     )
     if not pattern.is_floating_point() or torch.finfo(pattern.dtype).eps > torch.finfo(q.dtype).eps:
@@ -1000,13 +1000,20 @@ def scored(module, x, d_vocab=SMALL.d_vocab):
         "whether forward takes one position only, as `[:, -1]` does: every position has its own next token to predict"
     )
     ids = "argmax: what comes back are the scores themselves, not the best token's number"
+    still_stream = "what you return: these are vectors of the stream; the product with W_U is still to come"
     return laid_out(
         module(x),
         (batch, pos, d_vocab),
         LOGITS,
         rule="one logit per token of the vocabulary, at every position of every text",
         look_at="the last product: d_model is summed away, d_vocab comes in its place, batch and pos stay",
-        causes=[((batch, d_vocab), last), ((batch, 1, d_vocab), last), ((batch, pos), ids), ((batch,), ids)],
+        causes=[
+            ((batch, d_vocab), last),
+            ((batch, 1, d_vocab), last),
+            ((batch, pos), ids),
+            ((batch,), ids),
+            ((batch, pos, SMALL.d_model), still_stream),
+        ],
     )
 
 

@@ -329,10 +329,10 @@ heatmap(
 
 # %% [markdown]
 # **You should see** dark blocks along the diagonal: places with places, cities with cities, bad words with bad words, words
-# for giving with each other. The block of names at the top is there too, but pale, and some names are no closer to each
-# other than to a city. (A likely reason: names stand in the same sentences, which pulls them together, but to say *who*
-# the model must keep each apart from all others.) Nobody told the model about these groups. Words that stand in the same
-# places in sentences are pushed the same way in training.
+# for giving with each other. In the organism the block of names at the top is there too, but pale, and some names are no
+# closer to each other than to a city. (A likely reason: names stand in the same sentences, which pulls them together, but
+# to say *who*, the model must keep each apart from all others.) Nobody told the model about these groups. Words that
+# stand in the same places in sentences are pushed the same way in training.
 #
 # ## PosEmbed: a vector for every place
 #

@@ -41,7 +41,7 @@ def test_a_known_mistake_written_in_another_way_is_named(tiny, kept):
     report = report_on(tiny, "1.1", centre=lambda x: torch.stack([column - column.mean() for column in x.T]).T)
     assert report.mistake.name == "wrong axis"
     card = html(report)
-    assert "This is what you get when the mean runs down the columns: take it over the last axis." in card
+    assert "A known mistake, <b>wrong axis</b>: the mean runs down the columns: take it over the last axis." in card
     assert "every row sums to 0" in card and "the axis of the mean" in card
     assert kept["1.1"]["points"] == 0
 

@@ -22,10 +22,10 @@ RULE = torch.tensor([[1.0, 2.0, 3.0], [5.0, 7.0, 11.0], [13.0, 17.0, 19.0]])
         (None, "is None"),
         ("text", "is a str, not a tensor"),
         (RULE[:2], "has shape [2, 3], [3, 3] [row column] is right"),
-        (RULE[0], "1 axes in place of 2"),
+        (RULE[0], "1 axis in place of 2"),
         (RULE.long(), "has dtype int64, a floating-point dtype is right"),
         (RULE * float("nan"), "is NaN in 9 of 9 places at row 0, column 0"),
-        (RULE / 0, "is infinite in 9 of 9 places"),
+        (RULE / 0, "is inf at row 0, column 0, 1 is right (9 of 9 places differ)"),
         (RULE * 2, "yours is 2 times the right answer everywhere"),
         (-RULE, "the sign turned round"),
         (RULE.T, "its last two axes swapped"),
@@ -56,6 +56,19 @@ def test_masked_places_are_compared_as_infinities():
 def test_any_floating_dtype_is_welcome_unless_one_is_named():
     expect_close(RULE.double(), RULE)
     assert "has dtype float64, float32 is right" in seen(RULE.double(), RULE, dtype=torch.float32)
+
+
+def test_two_numbers_that_differ_late_are_shown_with_more_digits():
+    words = seen(torch.tensor([1.0812345, 3.0]), torch.tensor([1.0812445, 3.0]), rtol=0, atol=1e-7)
+    assert "is 1.08123 at [0], 1.08124 is right" in words and "times" not in words
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [("the keys", "the keys are 1"), ("the loss of a step", "the loss of a step is 1"), ("the bias", "the bias is 1")],
+)
+def test_the_verb_agrees_with_what_is_compared(what, words):
+    assert seen(torch.tensor(1.0), torch.tensor(2.0), what=what).startswith(words)
 
 
 def test_a_plain_number_may_stand_for_a_scalar():

@@ -143,6 +143,29 @@ def test_work_in_place_on_own_buffers_is_fine():
     handle("f", lambda x: x.clone().mul_(2), Border(torch.device("cpu")))(torch.ones(3))
 
 
+def test_a_common_error_is_said_in_plain_words():
+    complaint = complaint_of(lambda x: torch.multinomial(x, 1), -torch.ones(3))
+    assert complaint.rule == "torch.multinomial wants probabilities, and these are not: softmax first"
+    assert complaint_of(lambda x: x.nothing, torch.ones(3)).rule == ""
+
+
+def test_a_property_that_raises_is_not_a_missing_one():
+    class Cache:
+        keys = None
+
+        @property
+        def length(self):
+            return self.keys.shape[0]
+
+    cache = handle("Cache", Cache, Border(torch.device("cpu")))()
+    with pytest.raises(
+        Complaint, match="Cache.length raised AttributeError: 'NoneType' object has no attribute 'shape'"
+    ):
+        cache.attr("length")
+    with pytest.raises(Complaint, match="Cache has no attribute `size`"):
+        cache.attr("size")
+
+
 def test_loading_names_missing_and_misshaped_parameters():
     class Layer(nn.Module):
         def __init__(self):

@@ -41,7 +41,7 @@ def test_a_right_answer_is_ticked_and_kept(capsys):
 def test_a_mask_on_the_wrong_side_is_called_so_however_it_is_written(capsys):
     notebook.check(past_hidden)
     shown = capsys.readouterr().out
-    assert shown.startswith("✗ 1.4 attention_pattern") and "this is what you get when" in shown
+    assert shown.startswith("✗ 1.4 attention_pattern") and "a known mistake, " in shown
     assert "solved" not in progress.load()["1.4"]
 
 

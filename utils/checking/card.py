@@ -82,7 +82,7 @@ def _lines(report: Report, complaint: Complaint) -> list[str]:
     lines = [_broken_below(report)] if report.broken_below else []
     lines.append(f"seen: {complaint.seen}")
     if report.mistake:
-        lines.append(f"this is what you get when {_clause(report.mistake.sentence)}")
+        lines.append(f"a known mistake, {report.mistake.name}: {_clause(report.mistake.sentence)}")
     if complaint.rule:
         lines.append(f"the rule: {complaint.rule}")
     if complaint.look_at:
@@ -106,9 +106,8 @@ def _failure(report: Report, complaint: Complaint) -> str:
     if report.broken_below:
         parts.append(f'<div class="circuits-mistake">{escape(_broken_below(report))}.</div>')
     if report.mistake:
-        parts.append(
-            f'<div class="circuits-mistake">This is what you get when {escape(_clause(report.mistake.sentence))}</div>'
-        )
+        told = f"{escape(report.mistake.name)}</b>: {escape(_clause(report.mistake.sentence))}"
+        parts.append(f'<div class="circuits-mistake">A known mistake, <b>{told}</div>')
     rows = [("seen", complaint.seen), ("the rule", complaint.rule), ("look at", complaint.look_at)]
     listed = "".join(
         f'<dt>{name}</dt><dd class="circuits-{name.split()[0]}">{code(value)}</dd>' for name, value in rows if value

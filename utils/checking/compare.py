@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +41,7 @@ def expect_close(
     _expect_dtype(actual, expected, dtype, look_at, what)
     if actual.device.type != expected.device.type:
         raise Complaint(
-            f"{what} is on {actual.device}, the inputs are on {expected.device}",
+            f"{what} {_is(what)} on {actual.device}, the inputs are on {expected.device}",
             rule="a result lives where its inputs live",
             look_at="tensors that you create yourself: give them device=x.device",
             kind="type",
@@ -68,7 +69,7 @@ def expect_equal(actual: Any, expected: Any, *, rule: str = "", look_at: str = "
             where = tuple(wrong[0].tolist())
             place = f" at {list(where)}" if where else ""
             raise Complaint(
-                f"{what} is {_plain(actual[where])}{place} where {_plain(expected[where])} is right"
+                f"{what} {_is(what)} {_plain(actual[where])}{place} where {_plain(expected[where])} is right"
                 f" ({len(wrong)} of {expected.numel()} differ)",
                 rule=rule,
                 look_at=look_at,
@@ -78,7 +79,9 @@ def expect_equal(actual: Any, expected: Any, *, rule: str = "", look_at: str = "
         actual = actual.item()
     if isinstance(expected, (list, tuple)) and isinstance(actual, (list, tuple)):
         if len(actual) != len(expected):
-            raise Complaint(f"{what} has {len(actual)} entries, {len(expected)} are right", rule=rule, look_at=look_at)
+            raise Complaint(
+                f"{what} {_have(what)} {len(actual)} entries, {len(expected)} are right", rule=rule, look_at=look_at
+            )
         for position, (yours, right) in enumerate(zip(actual, expected)):
             if not _same(yours, right):
                 raise Complaint(
@@ -90,7 +93,7 @@ def expect_equal(actual: Any, expected: Any, *, rule: str = "", look_at: str = "
     if actual is None and expected is not None:
         raise Complaint(_returned_nothing(what), rule=rule, look_at="is there a `return`?", kind="type")
     if not _same(actual, expected):
-        raise Complaint(f"{what} is {_plain(actual)}, {_plain(expected)} is right", rule=rule, look_at=look_at)
+        raise Complaint(f"{what} {_is(what)} {_plain(actual)}, {_plain(expected)} is right", rule=rule, look_at=look_at)
 
 
 def expect_tensor(actual: Any, *, rule: str = "", look_at: str = "", what: str = "the result") -> None:
@@ -101,7 +104,10 @@ def expect_tensor(actual: Any, *, rule: str = "", look_at: str = "", what: str =
         raise Complaint(_returned_nothing(what), rule=rule, look_at="is there a `return`?", kind="type")
     kind = type(actual).__name__
     raise Complaint(
-        f"{what} is a {kind}, not a tensor", rule=rule or "a torch.Tensor comes back", look_at=look_at, kind="type"
+        f"{what} {_is(what)} a {kind}, not a tensor",
+        rule=rule or "a torch.Tensor comes back",
+        look_at=look_at,
+        kind="type",
     )
 
 
@@ -117,9 +123,9 @@ def expect_shape(
     if sorted(actual.shape) == sorted(shape) and len(shape) > 1:
         hint = ": the same axes in another order"
     elif actual.ndim != len(shape):
-        hint = f": {actual.ndim} axes in place of {len(shape)}"
+        hint = f": {actual.ndim} {'axis' if actual.ndim == 1 else 'axes'} in place of {len(shape)}"
     raise Complaint(
-        f"{what} has shape {list(actual.shape)}, {list(shape)}{names} is right{hint}",
+        f"{what} {_have(what)} shape {list(actual.shape)}, {list(shape)}{names} is right{hint}",
         rule=rule,
         look_at=look_at,
         kind="type",
@@ -129,13 +135,13 @@ def expect_shape(
 def _expect_dtype(actual: Tensor, expected: Tensor, dtype: torch.dtype | None, look_at: str, what: str) -> None:
     if dtype is not None and actual.dtype != dtype:
         raise Complaint(
-            f"{what} has dtype {_dtype(actual)}, {str(dtype).removeprefix('torch.')} is right",
+            f"{what} {_have(what)} dtype {_dtype(actual)}, {str(dtype).removeprefix('torch.')} is right",
             look_at=look_at,
             kind="type",
         )
     if expected.is_floating_point() and not actual.is_floating_point():
         raise Complaint(
-            f"{what} has dtype {_dtype(actual)}, a floating-point dtype is right",
+            f"{what} {_have(what)} dtype {_dtype(actual)}, a floating-point dtype is right",
             rule="numbers that are not whole need a floating-point dtype",
             look_at=look_at,
             kind="type",
@@ -143,21 +149,22 @@ def _expect_dtype(actual: Tensor, expected: Tensor, dtype: torch.dtype | None, l
 
 
 def _difference(yours: Tensor, rules: Tensor, bad: Tensor, names: list[str], what: str) -> str:
-    for name, test in (("NaN", torch.isnan), ("infinite", torch.isinf)):
-        stray = test(yours) & ~test(rules)
-        if stray.any():
-            cause = " (0/0, inf - inf, or a row with everything masked gives that)" if name == "NaN" else ""
-            return f"{what} is {name} in {_share(stray)}{_at(stray.nonzero()[0], names)}{cause}"
-    if (torch.isinf(rules) & bad).any():
-        where = (torch.isinf(rules) & bad).nonzero()[0]
-        return f"{what} is {_number(yours[tuple(where)])}{_at(where, names)}, {_number(rules[tuple(where)])} is right"
+    nan = torch.isnan(yours) & ~torch.isnan(rules)
+    if nan.any():
+        cause = " (0/0, inf - inf, or a row with everything masked gives that)"
+        return f"{what} {_is(what)} NaN in {_share(nan)}{_at(nan.nonzero()[0], names)}{cause}"
+    infinite = (torch.isinf(rules) | torch.isinf(yours)) & bad
+    if infinite.any():
+        where = infinite.nonzero()[0]
+        a, b = _numbers(yours[tuple(where)], rules[tuple(where)])
+        return f"{what} {_is(what)} {a}{_at(where, names)}, {b} is right ({_share(bad)} differ)"
     gap = torch.where(bad, (yours - rules).abs(), torch.zeros_like(rules.abs()))
     where = torch.unravel_index(gap.argmax(), gap.shape) if gap.ndim else ()
-    a, b = _number(yours[where]), _number(rules[where])
+    a, b = _numbers(yours[where], rules[where])
     relation = _relation(yours, rules)
     if not yours.ndim:
-        return f"{what} is {a}, {b} is right{relation}"
-    return f"{what} is {a}{_at(torch.tensor([int(i) for i in where]), names)}, {b} is right ({_share(bad)} differ){relation}"
+        return f"{what} {_is(what)} {a}, {b} is right{relation}"
+    return f"{what} {_is(what)} {a}{_at(torch.tensor([int(i) for i in where]), names)}, {b} is right ({_share(bad)} differ){relation}"
 
 
 def _relation(yours: Tensor, rules: Tensor) -> str:
@@ -178,10 +185,10 @@ def _relation(yours: Tensor, rules: Tensor) -> str:
     if large.sum() > 1:
         ratios = yours[large] / rules[large]
         ratio = ratios.median()
-        if same(ratios, ratio.expand_as(ratios)) and same(yours, rules * ratio):
+        if (ratio - 1).abs() > 0.02 and same(ratios, ratio.expand_as(ratios)) and same(yours, rules * ratio):
             return f"; yours is {_number(ratio)} times the right answer everywhere"
     offset = (yours - rules).mean()
-    if same(yours - offset, rules):
+    if offset.abs() > 1e-3 and same(yours - offset, rules):
         return f"; yours is the right answer {'plus' if offset > 0 else 'minus'} {_number(offset.abs())} everywhere"
     if yours.ndim >= 2 and same(yours[..., :-1, :], rules[..., :-1, :]):
         return "; only the last row differs"
@@ -225,6 +232,26 @@ def _number(value: Any) -> str:
     return f"{value:.4g}"
 
 
+def _numbers(a: Any, b: Any) -> tuple[str, str]:
+    """Two numbers that differ, with as many digits as it takes to see it."""
+    a, b = float(a), float(b)
+    for digits in (4, 6, 8, 12):
+        shown = f"{a:.{digits}g}", f"{b:.{digits}g}"
+        if shown[0] != shown[1]:
+            break
+    return shown
+
+
+def _is(what: str) -> str:
+    """The verb for what is compared: "the keys are", "the loss is"."""
+    noun = what.split()[1] if what.startswith("the ") else what.split()[0]
+    return "are" if re.search(r"[^aiu' s]s$", noun) else "is"
+
+
+def _have(what: str) -> str:
+    return "have" if _is(what) == "are" else "has"
+
+
 def _plain(value: Any) -> str:
     if isinstance(value, Tensor):
         value = value.item() if value.ndim == 0 else value.tolist()
@@ -248,4 +275,4 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _returned_nothing(what: str) -> str:
-    return f"{what} is None: nothing was returned"
+    return f"{what} {_is(what)} None: nothing was returned"

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from utils.checking.complaints import Complaint, Frame
+from utils.checking.torch_errors import meaning
 from utils.checking.transcript import Transcript, frozen
 from utils.paths import REPO
 
@@ -127,7 +128,8 @@ class ObjectHandle:
 
     def attr(self, attribute: str) -> Any:
         """The value of an attribute or property; a number or tensor is recorded and detached."""
-        if not hasattr(self._instance, attribute):
+        own = vars(self._instance) if hasattr(self._instance, "__dict__") else {}
+        if attribute not in own and inspect.getattr_static(self._instance, attribute, None) is None:
             raise Complaint(f"{self._name} has no attribute `{attribute}`", kind="missing")
         value = self._border.call(f"{self._name}.{attribute}", lambda: getattr(self._instance, attribute), (), {})
         return detached(value)
@@ -299,10 +301,18 @@ def complain_about_kind(label: str, result: Any, returns: str) -> None:
     seen = f"{label} returned nothing (None)" if result is None else f"{label} returned {_article(result)}"
     raise Complaint(
         seen,
-        rule=f"it returns {returns}",
+        rule=f"it returns {_in_words(returns)}",
         look_at="the `return` line" if result is not None else "is there a `return`?",
         kind="type",
     )
+
+
+def _in_words(returns: str) -> str:
+    """An annotation as a learner would say it."""
+    axes = re.match(r"\w+\[Tensor, '(.*)'\]$", returns)
+    if axes is None:
+        return returns
+    return f"a tensor [{axes[1]}]" if axes[1] else "a tensor that holds one number (no .item() or float())"
 
 
 def explain_exception(label: str, error: BaseException, target: Any = None) -> Complaint:
@@ -320,6 +330,7 @@ def explain_exception(label: str, error: BaseException, target: Any = None) -> C
         look_at = f"line {number} of {_place(frame.f_code.co_filename)}: `{line}`" + _forgotten_self(frame, line)
     return Complaint(
         f"{label} raised {type(error).__name__}: {text}" if text else f"{label} raised {type(error).__name__}",
+        rule=meaning(text),
         look_at=look_at,
         kind="raised",
         frames=tuple(_frame(*entry) for entry in entries) if len(entries) > 1 else (),

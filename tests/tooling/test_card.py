@@ -30,6 +30,20 @@ def report_on(chapter, number, **objects):
     return check_exercise(chapter, exercise, Submission("mine", objects))
 
 
+def scale_built_on(centre):
+    """The class of exercise 1.2, using this function for 1.1."""
+
+    class Scale(nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.w = nn.Parameter(torch.ones(width))
+
+        def forward(self, x):
+            return centre(x) * self.w
+
+    return Scale
+
+
 def test_right_code_gets_a_tick_and_its_points(tiny, kept):
     report = report_on(tiny, "1.1", centre=lambda x: x - torch.stack([row.mean() for row in x])[:, None])
     assert text(report).splitlines()[0] == "✓ 1.1 centre: all 2 checks pass"
@@ -88,18 +102,10 @@ def test_a_broken_part_underneath_is_blamed_and_no_mistake_named(tiny, kept):
     def centre(x):
         return x
 
-    class Scale(nn.Module):
-        def __init__(self, width):
-            super().__init__()
-            self.w = nn.Parameter(torch.ones(width))
-
-        def forward(self, x):
-            return centre(x) * self.w
-
-    broken = report_on(tiny, "1.2", Scale=Scale, centre=centre)
+    broken = report_on(tiny, "1.2", Scale=scale_built_on(centre), centre=centre)
     assert broken.state == "failed" and broken.mistake is None
     assert "this is built on your centre (1.1), which does not pass by itself: mend that first" in html(broken)
-    whole = report_on(tiny, "1.2", Scale=Scale, centre=lambda x: x - x.mean(-1, keepdim=True))
+    whole = report_on(tiny, "1.2", Scale=scale_built_on(centre), centre=lambda x: x - x.mean(-1, keepdim=True))
     assert whole.state == "failed" and "this is built on" not in html(whole)
 
 
@@ -126,13 +132,5 @@ def test_the_stub_of_an_earlier_exercise_does_not_make_this_one_unwritten(tiny, 
     def centre(x):
         raise NotImplementedError("1.1 centre: take each row's mean away")
 
-    class Scale(nn.Module):
-        def __init__(self, width):
-            super().__init__()
-            self.w = nn.Parameter(torch.ones(width))
-
-        def forward(self, x):
-            return centre(x) * self.w
-
-    report = report_on(tiny, "1.2", Scale=Scale, centre=centre)
+    report = report_on(tiny, "1.2", Scale=scale_built_on(centre), centre=centre)
     assert report.state == "failed" and report.broken_below == ("centre (1.1)",)

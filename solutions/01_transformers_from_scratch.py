@@ -32,7 +32,7 @@
 # | `check(LayerNorm)` | a card, within a second: every rule that your object was tried on; for the first that fails, what was seen, what the rule is, where to look, and, if it is a mistake that people often make, its name |
 # | `hint(LayerNorm)` | the next of three hints: a nudge, the idea, nearly the code |
 # | `reveal(LayerNorm)` | a solution, to compare with yours or when an hour is enough |
-# | `%run -m utils.cli progress` | what you have solved so far, as `circuits progress` shows it in a terminal; every card counts it too |
+# | `!circuits progress` | what you have solved so far; every card counts it too |
 #
 # The checks know PyTorch, not our solution: any right way to write it passes, with loops or without. A check never
 # changes your objects. Where a cell below a check draws a picture, it draws it with *your* code.

@@ -75,8 +75,10 @@ def open_jupyterlab(notebook: Path, options: list[str]) -> int:
     if os.name == "posix" and os.geteuid() == 0 and "--allow-root" not in options:
         options = ["--allow-root", *options]  # in a container everybody is root, and JupyterLab would refuse
     command = [sys.executable, "-m", "jupyterlab", str(notebook), *options]
+    # so that `!circuits progress` in a notebook finds the command also where the environment is not activated
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     sys.stdout.flush()
-    os.execv(sys.executable, command)
+    os.execve(sys.executable, command, {**os.environ, "PATH": path})
 
 
 def _copy(chapter: course.Chapter, notebook: Path) -> None:

@@ -97,7 +97,7 @@ def test_learn_copies_a_chapter_once(work, chapter, capsys):
 
 def test_learn_opens_jupyterlab_on_the_copy(work, chapter, monkeypatch):
     started = []
-    monkeypatch.setattr(learn.os, "execv", lambda program, command: started.append(command))
+    monkeypatch.setattr(learn.os, "execve", lambda program, command, environment: started.append(command))
     cli.main(["learn", "--no-browser", "--port=8890"])
     (command,) = started
     assert command[:3] == [sys.executable, "-m", "jupyterlab"]

@@ -98,7 +98,8 @@ class FunctionHandle:
         """Gradients of the (scalar or ``upstream``-weighted) result with respect to each floating tensor argument, in order."""
         leaves = [arg.detach().clone().requires_grad_() if _is_float(arg) else arg for arg in args]
         result = self._border.call(self.name, self._function, tuple(leaves), kwargs)
-        return _gradients(self.name, result, upstream, [leaf for leaf in leaves if _is_float(leaf)], self._border)
+        inputs = {f"argument {place}": leaf for place, leaf in enumerate(leaves) if _is_float(leaf)}
+        return list(_gradients(self.name, result, upstream, inputs, self._border).values())
 
 
 class ClassHandle:
@@ -209,12 +210,12 @@ class ModuleHandle(ObjectHandle):
         self._instance.zero_grad()
         leaves = [arg.detach().clone().requires_grad_() if _is_float(arg) else arg for arg in args]
         result = self._border.call(self._name, self._instance, tuple(leaves), {})
-        inputs = [leaf for leaf in leaves if _is_float(leaf)]
-        parameters = [p for p in self._instance.parameters() if p.requires_grad]
-        grads = _gradients(self._name, result, upstream, inputs + parameters, self._border)
-        for parameter, grad in zip(parameters, grads[len(inputs) :]):
-            parameter.grad = grad
-        return grads[0] if inputs else None
+        inputs = {f"argument {place}": leaf for place, leaf in enumerate(leaves) if _is_float(leaf)}
+        parameters = {name: p for name, p in self._instance.named_parameters() if p.requires_grad}
+        grads = _gradients(self._name, result, upstream, inputs | parameters, self._border)
+        for name, parameter in parameters.items():
+            parameter.grad = grads[name]
+        return next((grads[name] for name in inputs), None)
 
     def grads(self) -> dict[str, Tensor]:
         """The parameters' gradients after ``backward``."""
@@ -451,7 +452,9 @@ def _equal(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
 
 
-def _gradients(name: str, result: Any, upstream: Tensor | None, leaves: list[Tensor], border: Border) -> list[Tensor]:
+def _gradients(
+    name: str, result: Any, upstream: Tensor | None, leaves: dict[str, Tensor], border: Border
+) -> dict[str, Tensor]:
     if not isinstance(result, Tensor) or not result.requires_grad:
         raise Complaint(
             f"no gradient flows through {name}",
@@ -461,12 +464,12 @@ def _gradients(name: str, result: Any, upstream: Tensor | None, leaves: list[Ten
     if upstream is not None and upstream.shape != result.shape:
         raise Complaint(f"{name} gave shape {list(result.shape)}, {list(upstream.shape)} is right", kind="type")
     try:
-        grads = torch.autograd.grad(result, leaves, grad_outputs=upstream, allow_unused=True)
+        grads = torch.autograd.grad(result, list(leaves.values()), grad_outputs=upstream, allow_unused=True)
     except RuntimeError as error:
         raise explain_exception(f"the backward pass of {name}", error) from None
-    grads = [torch.zeros_like(leaf) if grad is None else grad for leaf, grad in zip(leaves, grads)]
-    border.transcript.note(f"gradients of {name}", grads)
-    return grads
+    named = {key: torch.zeros_like(leaves[key]) if grad is None else grad for key, grad in zip(leaves, grads)}
+    border.transcript.note(f"gradients of {name}", named)
+    return named
 
 
 def _models(given: Any) -> list[nn.Module]:

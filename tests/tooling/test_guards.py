@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from utils.checking.border import Border
 from utils.checking.cells import make_cell
 from utils.checking.complaints import Complaint
-from utils.checking.learner import Border, handle
+from utils.checking.handles import handle
 from utils.checking.run import Submission, run
 from utils.checking.slicing import namespace_of
 

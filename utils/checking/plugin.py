@@ -14,9 +14,11 @@ import pytest
 import torch
 
 from utils import course
+from utils.checking.border import Border
 from utils.checking.complaints import Complaint
 from utils.checking.draw import Draw
-from utils.checking.learner import Border, handle, learner_frames
+from utils.checking.exceptions import learner_frames
+from utils.checking.handles import handle
 from utils.checking.mistakes import returned_kinds, solution_cells
 from utils.checking.run import Plan, Submission, TestResult, undisturbed
 from utils.models.device import choose_device

@@ -15,7 +15,7 @@ from typing import Any
 
 from utils.checking.cells import Cell
 from utils.checking.complaints import Complaint
-from utils.checking.learner import explain_exception
+from utils.checking.exceptions import explain_exception
 
 Statement = tuple[Cell, ast.stmt]
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)

@@ -1,0 +1,43 @@
+"""What every chapter owes its learners, read off the student notebook."""
+
+import ast
+import json
+
+import pytest
+
+from utils import course
+
+CHAPTERS = pytest.mark.parametrize("chapter", course.chapters(), ids=lambda chapter: chapter.name)
+
+
+def cells(chapter, kind):
+    notebook = json.loads(chapter.student_notebook.read_text(encoding="utf-8"))
+    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == kind]
+
+
+@CHAPTERS
+def test_what_the_cards_tell_learners_to_call_is_imported(chapter):
+    trees = [ast.parse(source) for source in cells(chapter, "code")]
+    imports = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    imported = {alias.asname or alias.name for node in imports if node.module == "utils" for alias in node.names}
+    assert {"check", "hint", "reveal"} <= imported
+
+
+@CHAPTERS
+def test_every_object_is_checked_in_the_cell_after_its_exercise(chapter):
+    code = cells(chapter, "code")
+    for exercise in chapter.exercises:
+        for name in exercise.objects:
+            written = next(i for i, source in enumerate(code) if f'"{exercise.number} {name}: ' in source)
+            assert f"check({name})" in code[written + 1]
+
+
+@CHAPTERS
+def test_the_one_line_switch_of_models_is_there(chapter):
+    assert any(line.startswith('MODEL = "') for source in cells(chapter, "code") for line in source.splitlines())
+
+
+@CHAPTERS
+def test_the_chapter_says_what_one_can_do_at_its_end_and_what_to_read(chapter):
+    prose = "\n".join(cells(chapter, "markdown"))
+    assert "you will be able to" in prose and "reading" in prose.lower()

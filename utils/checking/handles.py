@@ -1,0 +1,192 @@
+"""This file knows how a checker meets a learner's object: through a handle, never by holding the object itself.
+
+What crosses the border is data: tensors, numbers, strings, configurations, handles and course models. So the same
+checker works when the object lives behind a pipe.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from utils.checking.border import Border, Handle, article, complain_about_kind
+from utils.checking.complaints import Complaint
+from utils.checking.exceptions import explain_exception
+
+
+class FunctionHandle(Handle):
+    """A learner's function, as a checker sees it."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it; tensors that come back are plain data (detached)."""
+        result = detached(self._border.call(self._name, self._held, args, kwargs))
+        complain_about_kind(self._name, result, self._returns)
+        return result
+
+    def gradients(self, *args: Any, upstream: Tensor | None = None, **kwargs: Any) -> list[Tensor]:
+        """Gradients of the (scalar or ``upstream``-weighted) result with respect to each floating tensor argument, in order."""
+        leaves = [arg.detach().clone().requires_grad_() if _is_float(arg) else arg for arg in args]
+        result = self._border.call(self._name, self._held, tuple(leaves), kwargs)
+        inputs = {f"argument {place}": leaf for place, leaf in enumerate(leaves) if _is_float(leaf)}
+        return list(_gradients(self._name, result, upstream, inputs, self._border).values())
+
+
+class ClassHandle(Handle):
+    """A learner's class, as a checker sees it: calling it builds an instance on the border's device."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> ModuleHandle | ObjectHandle:
+        instance = self._border.call(self._name, self._held, args, kwargs)
+        if isinstance(instance, nn.Module):
+            return ModuleHandle(self._name, instance.to(self._border.device), self._border, self._returns)
+        return ObjectHandle(self._name, instance, self._border)
+
+
+class ObjectHandle(Handle):
+    """An instance of a learner's class that is no module: its methods are called through here, its attributes read with ``attr``."""
+
+    def attr(self, attribute: str) -> Any:
+        """The value of an attribute or property; a number or tensor is recorded and detached."""
+        own = vars(self._held) if hasattr(self._held, "__dict__") else {}
+        if attribute not in own and inspect.getattr_static(self._held, attribute, None) is None:
+            raise Complaint(f"{self._name} has no attribute `{attribute}`", kind="missing")
+        value = self._border.call(f"{self._name}.{attribute}", lambda: getattr(self._held, attribute), (), {})
+        return detached(value)
+
+    def __len__(self) -> int:
+        return self._method("__len__")()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        result = detached(self._border.call(self._name, self._held, args, kwargs))
+        complain_about_kind(self._name, result, self._returns)
+        return result
+
+    def __getattr__(self, method: str) -> Callable:
+        if method.startswith("_"):
+            raise AttributeError(method)
+        return self._method(method)
+
+    def _method(self, method: str) -> Callable:
+        bound = getattr(self._held, method, None)
+        label = f"{self._name}.{method}"
+        if not callable(bound):
+            raise Complaint(f"{self._name} has no method `{method}`", kind="missing")
+        return lambda *args, **kwargs: detached(self._border.call(label, bound, args, kwargs))
+
+
+class ModuleHandle(ObjectHandle):
+    """An instance of a learner's ``nn.Module``: load weights into it, run it, read its parameters and gradients."""
+
+    def load(self, weights: dict[str, Tensor], *, strict: bool = True) -> ModuleHandle:
+        """Put copies of ``weights`` into the parameters of these names; complain about missing, mis-shaped and left-over ones."""
+        own = dict(self._held.named_parameters()) | dict(self._held.named_buffers())
+        for name, value in weights.items():
+            if name not in own:
+                listed = ", ".join(own) or "no parameters at all (nn.Parameter registers one)"
+                raise Complaint(
+                    f"{self._name} has no parameter `{name}`; it has {listed}",
+                    rule="parameters have the course's names, so that weights can be loaded",
+                    look_at="__init__",
+                    kind="missing",
+                )
+            if own[name].shape != value.shape:
+                raise Complaint(
+                    f"{self._name}.{name} has shape {list(own[name].shape)}, {list(value.shape)} is right",
+                    look_at="__init__",
+                    kind="type",
+                )
+        extra = [name for name in dict(self._held.named_parameters()) if name not in weights]
+        if strict and extra:
+            raise Complaint(
+                f"{self._name} has parameters that the course's does not have: {', '.join(extra)}",
+                look_at="__init__",
+                kind="type",
+            )
+        with torch.no_grad():
+            for name, value in weights.items():
+                own[name].copy_(value)
+        return self
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Copies of the parameters by name."""
+        copies = {name: value.detach().clone() for name, value in self._held.named_parameters()}
+        self._border.transcript.note(f"{self._name}.parameters", copies)
+        return copies
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        shapes = {name: tuple(value.shape) for name, value in self._held.named_parameters()}
+        self._border.transcript.note(f"{self._name}.parameter_shapes", shapes)
+        return shapes
+
+    def double(self) -> ModuleHandle:
+        """The same module in float64."""
+        self._held.double()
+        return self
+
+    def backward(self, *args: Any, upstream: Tensor) -> Tensor | None:
+        """Run forward, send ``upstream`` back, return the gradient of the first floating argument (None if there is none)."""
+        self._held.zero_grad()
+        leaves = [arg.detach().clone().requires_grad_() if _is_float(arg) else arg for arg in args]
+        result = self._border.call(self._name, self._held, tuple(leaves), {})
+        inputs = {f"argument {place}": leaf for place, leaf in enumerate(leaves) if _is_float(leaf)}
+        parameters = {name: p for name, p in self._held.named_parameters() if p.requires_grad}
+        grads = _gradients(self._name, result, upstream, inputs | parameters, self._border)
+        for name, parameter in parameters.items():
+            parameter.grad = grads[name]
+        return next((grads[name] for name in inputs), None)
+
+    def grads(self) -> dict[str, Tensor]:
+        """The parameters' gradients after ``backward``."""
+        return {name: value.grad.clone() for name, value in self._held.named_parameters() if value.grad is not None}
+
+
+def handle(name: str, value: Any, border: Border, returns: str = "") -> Any:
+    """The handle through which a checker meets ``value``, the learner's object called ``name``.
+
+    ``returns`` is the annotation of what the course's own function, or module, of that name returns.
+    """
+    if inspect.isclass(value):
+        return ClassHandle(name, value, border, returns)
+    if callable(value):
+        return FunctionHandle(name, value, border, returns)
+    raise Complaint(f"{name} is {article(value)}, not a function or a class", kind="type")
+
+
+def detached(value: Any) -> Any:
+    """The same data without a graph behind it."""
+    if isinstance(value, Tensor):
+        return value.detach()
+    if isinstance(value, dict):
+        return {key: detached(item) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*[detached(item) for item in value])
+    if isinstance(value, (list, tuple)):
+        return type(value)(detached(item) for item in value)
+    return value
+
+
+def _gradients(
+    name: str, result: Any, upstream: Tensor | None, leaves: dict[str, Tensor], border: Border
+) -> dict[str, Tensor]:
+    if not isinstance(result, Tensor) or not result.requires_grad:
+        raise Complaint(
+            f"no gradient flows through {name}",
+            rule="training needs a gradient from the result back to the inputs and parameters",
+            look_at="detach(), .data, .item(), torch.no_grad() or a new tensor made from numbers",
+        )
+    if upstream is not None and upstream.shape != result.shape:
+        raise Complaint(f"{name} gave shape {list(result.shape)}, {list(upstream.shape)} is right", kind="type")
+    try:
+        grads = torch.autograd.grad(result, list(leaves.values()), grad_outputs=upstream, allow_unused=True)
+    except RuntimeError as error:
+        raise explain_exception(f"the backward pass of {name}", error) from None
+    named = {key: torch.zeros_like(leaves[key]) if grad is None else grad for key, grad in zip(leaves, grads)}
+    border.transcript.note(f"gradients of {name}", named)
+    return named
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()

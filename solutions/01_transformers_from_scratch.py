@@ -2449,24 +2449,26 @@ split_words("the cat sat on the mat.")
 # take the one whose left symbol has the smallest rank; among those, the smallest rank on the right.** Here `l` has a
 # smaller rank than `o`.
 #
+# A symbol that two different merges spell (`ab` `c` and `a` `bc`) keeps the rank of the first.
+#
 # Three more details: overlapping pairs all count (`aaa` has the pair `a` `a` twice), a merge goes through a word from
 # left to right (`aaa` becomes `aa` `a`), and when no pair is left there are fewer merges than asked for.
 #
-# It is enough to keep every *different* word once, with how often it occurs.
+# First the last column of the table: one pair, merged in one word.
 
 # %%
 # [exercise]
 # number = "1.17a"
-# title = "Bonus: train byte-pair encoding"
-# difficulty = 3
+# title = "Bonus: merge a pair"
+# difficulty = 2
 # importance = 2
-# minutes = 30
-# points = 3
-# why = "Tokens are the only thing a model ever sees; strange tokens, and strange behaviour on them, come out of this loop."
+# minutes = 8
+# points = 1
+# why = "Training and reading both consist of this one move; done in another order, it gives other tokens for the same text."
 # hints = [
-#     "Which is the quickest to count: every word of the text, or every different word together with its count?",
-#     "Keep for each different word its list of symbols. Each round: count pairs weighted by word counts, choose the best by (count, then smaller ranks), record it, give the new symbol the next rank, and rewrite every word from left to right.",
-#     "words = Counter(split_words(text)); max(pairs, key=…) with the key (count, minus the left rank, minus the right rank); rank.setdefault(best[0] + best[1], len(rank)); a helper merge_pair(symbols, pair) walks through a list with an index that steps by 2 at a match.",
+#     "In `a a a`, which two become one, and is the third looked at again?",
+#     "Walk through the symbols with an index. Where this symbol and the next are the pair, write the joined one and step on by two; otherwise copy the symbol and step on by one.",
+#     "`while i < len(symbols)`; compare `tuple(symbols[i : i + 2])` with `pair`, which at the last symbol is a tuple of one and so no match; `merged.append(pair[0] + pair[1])`; `i += 2`.",
 # ]
 # [/exercise]
 def merge_pair(symbols: list[str], pair: tuple[str, str]) -> list[str]:
@@ -2481,6 +2483,27 @@ def merge_pair(symbols: list[str], pair: tuple[str, str]) -> list[str]:
     # END SOLUTION
 
 
+# %%
+check(merge_pair)
+
+# %% [markdown]
+# Now the loop around it. It is enough to keep every *different* word once, with how often it occurs.
+
+# %%
+# [exercise]
+# number = "1.17b"
+# title = "Bonus: train byte-pair encoding"
+# difficulty = 3
+# importance = 2
+# minutes = 25
+# points = 3
+# why = "Tokens are the only thing a model ever sees; strange tokens, and strange behaviour on them, come out of this loop."
+# hints = [
+#     "Which is the quickest to count: every word of the text, or every different word together with its count?",
+#     "Keep for each different word its list of symbols. Each round: count pairs weighted by word counts, choose the best by (count, then smaller ranks), record it, give the new symbol the next rank unless it has one already, and rewrite every word with merge_pair.",
+#     "`count = Counter(split_words(text))`; `max(pairs, key=…)` with the key (count, minus the left rank, minus the right rank); `rank.setdefault(best[0] + best[1], len(rank))`, which leaves a rank that is there already; `merge_pair(parts, best)` for every word.",
+# ]
+# [/exercise]
 def train_bpe(text: str, n_merges: int) -> list[tuple[str, str]]:
     """The first n_merges merges in the order in which they are learned, or fewer where no pair is left."""
     # BEGIN SOLUTION: n_merges times, find the most frequent pair within words and make it one symbol
@@ -2504,7 +2527,6 @@ def train_bpe(text: str, n_merges: int) -> list[tuple[str, str]]:
 
 
 # %%
-check(merge_pair)
 check(train_bpe)
 
 # %% [markdown]
@@ -2519,7 +2541,7 @@ check(train_bpe)
 
 # %%
 # [exercise]
-# number = "1.17b"
+# number = "1.17c"
 # title = "Bonus: encode with the merges"
 # difficulty = 2
 # importance = 2
@@ -2600,7 +2622,7 @@ lines(
 
 # %%
 # [exercise]
-# number = "1.17c"
+# number = "1.17d"
 # title = "Bonus: beam search"
 # difficulty = 4
 # importance = 2

@@ -2180,6 +2180,7 @@ MISTAKES = [
             return merged
         """,
     ),
+    # ------------------------------------------------------------ 1.17b
     Mistake(
         "train_bpe",
         "ties to the pair seen first",
@@ -2275,7 +2276,7 @@ MISTAKES = [
         "training ends when no pair occurs twice; here it goes on while there is any pair at all",
         change=[("if not pairs:", "if not pairs or max(pairs.values()) < 2:")],
     ),
-    # ------------------------------------------------------------ 1.17b
+    # ------------------------------------------------------------ 1.17c
     Mistake(
         "encode",
         "merges in the wrong order",
@@ -2350,7 +2351,7 @@ MISTAKES = [
             )
         ],
     ),
-    # ------------------------------------------------------------ 1.17c
+    # ------------------------------------------------------------ 1.17d
     Mistake(
         "beam_search",
         "beams do not compete",

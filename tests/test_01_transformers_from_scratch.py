@@ -2847,7 +2847,7 @@ def test_token_by_token_and_in_pieces_the_logits_are_the_models(forward_cached, 
             start += new
 
 
-# ---------------------------------------------------------------- 1.17a merge_pair and train_bpe
+# ---------------------------------------------------------------- 1.17a merge_pair
 
 
 def test_the_pair_becomes_one_symbol_wherever_it_occurs(merge_pair):
@@ -2879,6 +2879,9 @@ def test_only_these_two_symbols_are_merged(merge_pair):
         look_at="what you compare: symbols, not the strings they make together",
         what="ab c a bc b a c with a bc merged",
     )
+
+
+# ---------------------------------------------------------------- 1.17b train_bpe
 
 
 def trained_tokenizer(text: str, n_merges: int):
@@ -3013,7 +3016,7 @@ def as_pairs(merges):
     )
 
 
-# ---------------------------------------------------------------- 1.17b encode
+# ---------------------------------------------------------------- 1.17c encode
 
 
 def test_without_merges_every_character_is_a_symbol(encode):
@@ -3098,7 +3101,7 @@ def test_a_character_never_seen_stays_a_symbol(encode):
     )
 
 
-# ---------------------------------------------------------------- 1.17c beam search
+# ---------------------------------------------------------------- 1.17d beam search
 
 
 def a_search(draw, device, prompt: int = 3):

@@ -1963,8 +1963,9 @@ distributions(
 # | E | 0.05 | 0.95 | 1.00 | no |
 #
 # The token that crosses $p$ belongs to the set: without C the total is only 0.70. So the question to ask of each token is
-# whether the total *before* it is below $p$, and the most likely token always stays. The tokens of a vocabulary are not
-# sorted, so the decision has to be carried back to where each token came from.
+# whether the total *before* it is below $p$, and the most likely token always stays. A total of exactly $p$ is enough: of
+# four equally likely tokens, $p = 0.5$ keeps two. The tokens of a vocabulary are not sorted, so the decision has to be
+# carried back to where each token came from.
 
 # %%
 # [exercise]

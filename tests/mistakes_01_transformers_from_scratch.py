@@ -1060,6 +1060,19 @@ MISTAKES = [
     ),
     Mistake(
         "residual_contributions",
+        "running total in place",
+        "the entries share memory: x += … changes the tensor that is already stored as \"embed\"; write x = x + …",
+        change=[
+            (
+                'resid = contributions["embed"] + contributions["pos_embed"]',
+                'resid = contributions["embed"]\n    resid += contributions["pos_embed"]',
+            ),
+            ("resid = resid + attn_out", "resid += attn_out"),
+            ("resid = resid + mlp_out", "resid += mlp_out"),
+        ],
+    ),
+    Mistake(
+        "residual_contributions",
         "read without LayerNorm",
         "the components read the raw stream; attention reads ln1 of it and the MLP ln2",
         change=[
@@ -1176,6 +1189,18 @@ MISTAKES = [
     ),
     Mistake(
         "top_tokens_promoted",
+        "always the last layer",
+        "the neuron is taken from the last layer, whichever was asked for; it belongs to model.blocks[layer]",
+        change=[("model.blocks[layer]", "model.blocks[-1]")],
+    ),
+    Mistake(
+        "top_tokens_promoted",
+        "always the first layer",
+        "the neuron is taken from the first layer, whichever was asked for; it belongs to model.blocks[layer]",
+        change=[("model.blocks[layer]", "model.blocks[0]")],
+    ),
+    Mistake(
+        "top_tokens_promoted",
         "scores first",
         "scores come first and ids second, as topk returns them; return the ids first",
         change=[("return top.indices, top.values", "return top.values, top.indices")],
@@ -1222,6 +1247,12 @@ MISTAKES = [
         "before the gelu",
         "these are the matches before the gelu; the activation, which multiplies the value, comes after it",
         change=[('F.gelu(pre, approximate="tanh")', "pre")],
+    ),
+    Mistake(
+        "top_inputs",
+        "exact gelu",
+        "this is the exact gelu, with erf; GPT-2 uses the tanh form: approximate='tanh'",
+        change=[('F.gelu(pre, approximate="tanh")', "F.gelu(pre)")],
     ),
     Mistake(
         "top_inputs",
@@ -1313,6 +1344,22 @@ MISTAKES = [
     ),
     Mistake(
         "learning_rate",
+        "counted from 0 on both sides",
+        "step 0 has the rate 0 and the last step misses the floor, since both fractions count from 0; it is step + 1 in "
+        "both: (step + 1) / warmup and t = (step + 1 - warmup) / (total - warmup)",
+        change=[
+            ("peak * (step + 1) / warmup", "peak * step / warmup"),
+            ("(step + 1 - warmup) / (total - warmup)", "(step - warmup) / (total - warmup)"),
+        ],
+    ),
+    Mistake(
+        "learning_rate",
+        "warm-up includes step warmup",
+        "step `warmup` still counts as warm-up and rises above the peak; the warm-up is step < warmup, and not <=",
+        change=[("if step < warmup:", "if step <= warmup and warmup:")],
+    ),
+    Mistake(
+        "learning_rate",
         "cosine over the whole run",
         "the cosine counts from step 0, so the rate falls in a jump where warm-up ends; t counts the steps after warm-up only",
         change=[("(step + 1 - warmup) / (total - warmup)", "(step + 1) / total")],
@@ -1380,7 +1427,7 @@ MISTAKES = [
     Mistake(
         "train",
         "gradients zeroed before the step",
-        "the gradients are cleared between backward and step, so the optimizer never sees one; clear them before backward",
+        "the gradients are zero when optimizer.step() runs, so only weight decay moves the model; clear them before backward",
         change=[
             ("        optimizer.zero_grad()\n", ""),
             (
@@ -1496,14 +1543,9 @@ MISTAKES = [
     Mistake(
         "train",
         "no step",
-        "the model never changes: optimizer.step() is missing",
+        "no gradient ever moves the model: optimizer.step() is missing, or zero_grad() stands between backward and step "
+        "and leaves it none; zero_grad() belongs before backward",
         change=[("        optimizer.step()\n", "")],
-    ),
-    Mistake(
-        "train",
-        "on_step not called",
-        "on_step is never called; call on_step(step, loss) at the end of each step if it is given",
-        change=[("            on_step(step, losses[-1])\n", "            pass\n")],
     ),
     Mistake(
         "train",
@@ -1535,6 +1577,24 @@ MISTAKES = [
         "the model is shown the first n_ctx tokens of a long text and never sees the new ones; crop to the last: "
         "tokens[:, -n_ctx:]",
         change=[("tokens[:, -n_ctx:]", "tokens[:, :n_ctx]")],
+    ),
+    Mistake(
+        "greedy",
+        "the window one too short",
+        "of a long text the model is shown one token fewer than it can read; its window is the last n_ctx tokens: "
+        "tokens[:, -n_ctx:]",
+        change=[("tokens[:, -n_ctx:]", "tokens[:, -n_ctx + 1 :]")],
+    ),
+    Mistake(
+        "greedy",
+        "stops at token 0",
+        "the text ends early, at <|endoftext|>; asked for are n_new tokens, whatever they are",
+        change=[
+            (
+                "        tokens = torch.cat([tokens, best], dim=1)\n",
+                "        tokens = torch.cat([tokens, best], dim=1)\n        if bool((best == 0).all()):\n            break\n",
+            )
+        ],
     ),
     Mistake(
         "greedy",
@@ -1750,6 +1810,71 @@ MISTAKES = [
                 "probabilities.cumsum(dim=-1) - probabilities - probabilities.roll(1, -1)",
             )
         ],
+    ),
+    Mistake(
+        "top_p_filter",
+        "sorted logits returned",
+        "the logits come back in sorted order; carry the decision back to the vocabulary's order and keep each logit in its place",
+        change=[
+            ('return logits.masked_fill(removed, -math.inf)', 'return ordered.masked_fill(total_before >= p, -math.inf)'),
+        ],
+    ),
+    Mistake(
+        "top_p_filter",
+        "no softmax",
+        "the logits themselves are added up; it is probabilities that have to reach p, so softmax comes first",
+        change=[
+            ('ordered.softmax(dim=-1)', 'ordered'),
+        ],
+    ),
+    Mistake(
+        "top_p_filter",
+        "softmax over the batch",
+        "the softmax runs over the rows of the batch; a row's probabilities sum to 1 along the vocabulary, dim=-1",
+        change=[
+            ('ordered.softmax(dim=-1)', 'ordered.softmax(dim=0)'),
+        ],
+    ),
+    Mistake(
+        "top_p_filter",
+        "added up over the batch",
+        "the running total goes down the rows of the batch; it goes along the sorted vocabulary, dim=-1",
+        change=[
+            ('probabilities.cumsum(dim=-1)', 'probabilities.cumsum(dim=0)'),
+        ],
+    ),
+    Mistake(
+        "top_p_filter",
+        "probabilities returned",
+        "probabilities come back; return the logits, with -inf where a token is removed",
+        change=[
+            ('return logits.masked_fill(removed, -math.inf)', 'return logits.masked_fill(removed, -math.inf).softmax(dim=-1)'),
+        ],
+    ),
+    Mistake(
+        "top_p_filter",
+        "1 - p in place of p",
+        "the set is filled until 1 - p is reached; it should hold p, and what is removed may hold 1 - p",
+        change=[
+            ('(total_before >= p).scatter(-1, order, total_before >= p)', '(total_before >= 1 - p).scatter(-1, order, total_before >= 1 - p)'),
+        ],
+    ),
+    Mistake(
+        "top_p_filter",
+        "one more at equality",
+        "where the total before a token is exactly p one more token stays; p has been reached then, so compare with >= and not >",
+        change=[
+            ('(total_before >= p).scatter(-1, order, total_before >= p)', '(total_before > p).scatter(-1, order, total_before > p)'),
+        ],
+    ),
+    Mistake(
+        "top_p_filter",
+        "each token against p",
+        "each token's own probability is compared with p; it is the running total over the sorted tokens that has to reach p",
+        write="""
+        def top_p_filter(logits, p):
+            return logits.masked_fill(logits.softmax(dim=-1) < p, -math.inf)
+        """,
     ),
     # ------------------------------------------------------------ 1.15e
     Mistake(
@@ -2055,7 +2180,8 @@ MISTAKES = [
     Mistake(
         "forward_cached",
         "no mask among the new tokens",
-        "new tokens read new tokens that come after them; only one new token at a time needs no mask",
+        "new tokens read new tokens that come after them: there is no mask, or cache.length was read for it after append; "
+        "only one new token at a time needs none",
         change=[("scores.masked_fill(later, -math.inf)", "scores")],
     ),
     Mistake(
@@ -2116,6 +2242,102 @@ MISTAKES = [
                 '"batch pos d_model, head d_model d_head -> batch pos head d_head") + b',
                 '"batch pos d_model, head d_model d_head -> batch pos head d_head")',
             )
+        ],
+    ),
+    Mistake(
+        "forward_cached",
+        "b_K left out",
+        "b_K is left out of the new keys, which the call itself does not notice (it moves all scores of a query alike), but whoever reads them beside keys that have it does",
+        change=[
+            ('(attn.W_K, attn.b_K)', '(attn.W_K, 0)'),
+        ],
+    ),
+    Mistake(
+        "forward_cached",
+        "b_Q left out",
+        "b_Q is not added to the queries",
+        change=[
+            ('(attn.W_Q, attn.b_Q)', '(attn.W_Q, 0)'),
+        ],
+    ),
+    Mistake(
+        "forward_cached",
+        "b_V left out",
+        "b_V is not added to the values",
+        change=[
+            ('(attn.W_V, attn.b_V)', '(attn.W_V, 0)'),
+        ],
+    ),
+    Mistake(
+        "forward_cached",
+        "ln1 left out",
+        "attention reads the raw stream; it reads block.ln1 of it",
+        change=[
+            ('x = block.ln1(resid)', 'x = resid'),
+        ],
+    ),
+    Mistake(
+        "forward_cached",
+        "ln2 left out",
+        "the MLP reads the raw stream; it reads block.ln2 of it",
+        change=[
+            ('block.mlp(block.ln2(resid))', 'block.mlp(resid)'),
+        ],
+    ),
+    Mistake(
+        "forward_cached",
+        "the final LayerNorm left out",
+        "the stream goes to unembed as it is; model.ln_final comes before",
+        change=[
+            ('model.unembed(model.ln_final(resid))', 'model.unembed(resid)'),
+        ],
+    ),
+    Mistake(
+        "forward_cached",
+        "the MLP left out",
+        "the blocks' MLPs never write; after attention add block.mlp(block.ln2(resid))",
+        change=[
+            ('        resid = resid + block.mlp(block.ln2(resid))\n', ''),
+        ],
+    ),
+    Mistake(
+        "forward_cached",
+        "scale by d_model",
+        "the scores are divided by the root of d_model; it is d_head, the size of the vectors that are multiplied",
+        change=[
+            ('math.sqrt(q.shape[-1])', 'math.sqrt(resid.shape[-1])'),
+        ],
+    ),
+    Mistake(
+        "forward_cached",
+        "softmax over queries",
+        "the shares of each key sum to 1 over the queries; each query's shares sum to 1 over the keys, so softmax along the key axis",
+        change=[
+            ('.softmax(dim=-1)', '.softmax(dim=-2)'),
+        ],
+    ),
+    Mistake(
+        "forward_cached",
+        "positions one too large",
+        "the new tokens get position vectors one place too late; the first new token stands at position cache.length, as positions count from 0",
+        change=[
+            ('W_pos[positions]', 'W_pos[(positions + 1).clamp(max=len(model.pos_embed.W_pos) - 1)]'),
+        ],
+    ),
+    Mistake(
+        "forward_cached",
+        "positions one too small",
+        "after a text in the cache the new tokens get position vectors one place too early; the first stands at position cache.length",
+        change=[
+            ('W_pos[positions]', 'W_pos[positions - (1 if start else 0)]'),
+        ],
+    ),
+    Mistake(
+        "forward_cached",
+        "the mask's positions read after appending",
+        "the mask's query positions come from cache.length after append has counted the new tokens, so later keys are not hidden; read cache.length first",
+        change=[
+            ('> positions[:, None]', '> torch.arange(cache.length, cache.length + tokens.shape[1], device=tokens.device)[:, None]'),
         ],
     ),
     Mistake(

@@ -625,15 +625,15 @@ RIGHT_ANSWERS = [
     ),
     RightAnswer(
         "learning_rate",
-        "with PyTorch, as a tensor",
+        "with PyTorch, as a number at the end",
         """
         def learning_rate(step, *, peak, warmup, total, floor=0.0):
             step = torch.tensor(step, dtype=torch.float64)
             if step + 1 <= warmup:
-                return peak * (step + 1) / warmup
+                return (peak * (step + 1) / warmup).item()
             left = ((total - 1 - step) / max(1, total - warmup)).clamp(0, 1)
             ends = torch.tensor([floor, peak], dtype=torch.float64)
-            return torch.lerp(ends[0], ends[1], (1 - torch.cos(torch.pi * left)) / 2)
+            return torch.lerp(ends[0], ends[1], (1 - torch.cos(torch.pi * left)) / 2).item()
         """,
     ),
     RightAnswer(

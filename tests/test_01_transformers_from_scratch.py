@@ -1426,7 +1426,7 @@ def test_embed_and_pos_embed_are_rows_of_their_tables(residual_contributions, dr
             parts[name],
             rows,
             rule=f'"{name}" is what model.{name} writes, and nothing else, as it goes into the stream',
-            look_at="LayerNorm belongs to reading, not to writing; and each component has its own entry",
+            look_at="whether a later += changes what is stored, whether a LayerNorm got in, and that each component has its own entry",
             axes="batch pos d_model",
             what=f'the entry "{name}"',
         )
@@ -1588,7 +1588,7 @@ def test_a_value_that_points_at_one_token_promotes_it(top_tokens_promoted, draw,
 
 def test_scores_are_what_one_unit_of_activation_does_to_the_logits(top_tokens_promoted, draw, device):
     model, stream = small_model(draw, device), draw.normal(12, std=2.0)
-    for layer, neuron, k in [(0, 3, 4), (1, 19, 6), (2, 0, 17)]:
+    for layer, neuron, k in [(1, 19, 6), (0, 3, 4), (2, 0, 17)]:
         ids, scores = promoted(top_tokens_promoted, model, layer, neuron, k)
         with torch.no_grad():
             rise = model.unembed(stream + model.blocks[layer].mlp.W_out[neuron]) - model.unembed(stream)
@@ -1598,7 +1598,7 @@ def test_scores_are_what_one_unit_of_activation_does_to_the_logits(top_tokens_pr
             rise,
             k,
             rule="a score is the rise of the token's logit when the neuron's row of W_out is added to what unembed reads",
-            look_at="mlp.W_out[neuron] @ unembed.W_U, of the right layer",
+            look_at="mlp.W_out[neuron] @ unembed.W_U, and which block's mlp it is: model.blocks[layer]",
             thing="token",
         )
 
@@ -1727,6 +1727,12 @@ def rates_of_torch(*, peak, warmup, total, floor):
 
 
 def expect_rate(rate, expected, *, step, rule, look_at):
+    if rate is not None and not isinstance(rate, (int, float)):
+        complain(
+            f"the rate at step {step} is a {type(rate).__name__}",
+            rule="a rate is a plain float, which every optimizer and every plot takes",
+            look_at="math.cos and math.pi in place of torch's, or float(...) around the result",
+        )
     expect_close(
         rate,
         torch.tensor(expected, dtype=torch.float64),
@@ -1766,7 +1772,7 @@ def test_the_first_step_after_the_warm_up_is_already_below_the_peak(learning_rat
         0.2 + 0.6 * (1 + math.cos(math.pi / 4)) / 2,
         step=5,
         rule="the peak is at step 4; of the 4 steps of decay, step 5 is the first, so t = 1/4",
-        look_at="the numerator and the denominator of t: (step + 1 - warmup) / (total - warmup)",
+        look_at="whether warm-up ends in time (step < warmup, not <=); then t = (step + 1 - warmup) / (total - warmup)",
     )
 
 
@@ -1885,8 +1891,8 @@ def expect_losses(losses, n):
         if not isinstance(loss, (int, float)):
             complain(
                 f"the list of losses holds a {type(loss).__name__}",
-                rule="numbers, not tensors: a stored loss tensor keeps the memory of its whole forward pass alive",
-                look_at="loss.item()",
+                rule="the losses are a list of plain numbers",
+                look_at="loss.item(), or float(loss)",
             )
     return torch.tensor(losses, dtype=torch.float64)
 
@@ -2009,11 +2015,17 @@ def test_on_step_hears_every_step_and_its_loss(train, draw, device):
         on_step=lambda step, loss: heard.append((step, loss)),
     )
     expect_losses(losses, 4)
+    if not heard:
+        complain(
+            "on_step was never called",
+            rule="on_step(step, loss) is called after each step, if it is given",
+            look_at="the end of the loop: `if on_step is not None`",
+        )
     expect_equal(
         [step for step, _ in heard],
         [0, 1, 2, 3],
-        rule="on_step(step, loss) is called once per batch, counting from 0",
-        look_at="the call of on_step",
+        rule="on_step(step, loss) is called once per batch, and the first step is step 0",
+        look_at="the first argument of on_step, and whether it is called in every round",
         what="the list of steps that on_step heard",
     )
     expect_equal(
@@ -2023,6 +2035,24 @@ def test_on_step_hears_every_step_and_its_loss(train, draw, device):
         look_at="the second argument of on_step",
         what="the list of losses that on_step heard",
     )
+
+
+def test_on_step_is_called_after_the_step(train, draw, device):
+    model, seen = pair_model(draw, device), []
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    train(
+        model,
+        batches_of(draw, 3, 7),
+        peak=0.3,
+        warmup=1,
+        on_step=lambda step, loss: seen.append([parameter.detach().clone() for parameter in model.parameters()]),
+    )
+    if seen and all(torch.equal(now, then) for now, then in zip(seen[0], before)):
+        complain(
+            "when on_step hears of step 0, the model has not changed yet",
+            rule="on_step is called after the step, so that whoever looks at the model then sees what the step made of it",
+            look_at="whether optimizer.step() stands before the call of on_step",
+        )
 
 
 def test_a_transformer_trains_as_it_should(train, draw, device):
@@ -2194,6 +2224,28 @@ def test_every_new_token_is_read_before_the_next_is_chosen(greedy, draw, device)
     )
 
 
+def test_the_text_goes_on_after_token_0(greedy, draw, device):
+    model = a_writer(WRITER, draw, device)
+    with torch.no_grad():
+        model.unembed.b_U[0] += 100.0  # token 0, <|endoftext|>, is always the most likely
+    tokens = draw.integers(1, WRITER.d_vocab, (3, 2))
+    text = greedy(model, tokens, 4)
+    if isinstance(text, Tensor) and text.ndim == 2 and text.shape[1] < 6:
+        complain(
+            f"where <|endoftext|> is the best token, {text.shape[1] - 2} new tokens came back in place of 4",
+            rule="greedy writes n_new tokens; to cut a text at <|endoftext|> is for whoever shows it",
+            look_at="what ends your loop",
+        )
+    expect_continued(text, tokens, 4, WRITER.d_vocab)
+    expect_equal(
+        text[:, 2:],
+        torch.zeros_like(text[:, 2:]),
+        rule="here token 0 has the largest logit everywhere",
+        look_at="whether token 0 is treated differently from others",
+        what="the new tokens",
+    )
+
+
 def test_greedy_reads_the_last_n_ctx_tokens_of_a_long_text(greedy, draw, device):
     model = a_writer(WRITER, draw, device)
     for prompt in (WRITER.n_ctx - 2, WRITER.n_ctx + 4):
@@ -2205,7 +2257,7 @@ def test_greedy_reads_the_last_n_ctx_tokens_of_a_long_text(greedy, draw, device)
             text,
             prompt,
             rule=f"a text longer than n_ctx = {WRITER.n_ctx} is read from its last n_ctx tokens",
-            look_at="which end of the text you crop",
+            look_at="which end of the text you crop, and to how many tokens: tokens[:, -n_ctx:]",
         )
 
 
@@ -2341,6 +2393,19 @@ def test_of_tied_tokens_only_as_many_stay_as_are_needed(top_p_filter, device):
         torch.full_like(counts, 2),
         rule="of probabilities 0.4 0.2 0.2 0.2 with p = 0.5, the first and any one of the others stay",
         look_at="whether you cut by place in the sorted row or by a value",
+        what="the number of tokens that stay",
+    )
+
+
+def test_a_total_of_exactly_p_is_enough(top_p_filter, device):
+    kept = top_p_filter(torch.full((2, 4), 0.7, device=device), 0.5)
+    expect_shape(kept, (2, 4), axes="batch d_vocab", rule="a logit for every token comes back", look_at="what you return")
+    counts = torch.isfinite(kept).sum(dim=-1)
+    expect_equal(
+        counts,
+        torch.full_like(counts, 2),
+        rule="of four tokens with probability 0.25 each, any two have 0.5 together, and p = 0.5 asks for at least that",
+        look_at="the total before the third token is 0.5: it goes at >= p",
         what="the number of tokens that stay",
     )
 
@@ -2735,6 +2800,62 @@ def expect_same_logits(actual, model, text: Tensor, start: int, stop: int, *, ru
     )
 
 
+def plain_writer(draw, device, *parts: str):
+    """A model whose blocks write with the parts named, "attn" or "mlp", and with no others."""
+    model = a_writer(CACHED, draw, device)
+    with torch.no_grad():
+        for block in model.blocks:
+            if "attn" not in parts:
+                block.attn.W_O.zero_()
+                block.attn.b_O.zero_()
+            if "mlp" not in parts:
+                block.mlp.W_out.zero_()
+                block.mlp.b_out.zero_()
+    return model
+
+
+def test_with_silent_blocks_the_embeddings_reach_the_logits(forward_cached, KVCache, draw, device):
+    model = plain_writer(draw, device)
+    text = draw.integers(0, CACHED.d_vocab, (3, 5))
+    expect_same_logits(
+        forward_cached(model, text, KVCache(CACHED)),
+        model,
+        text,
+        0,
+        5,
+        rule="where no block writes anything, the logits are unembed(ln_final(token and position embeddings))",
+        look_at="W_pos at the tokens' own positions, from cache.length on; ln_final before unembed",
+    )
+
+
+def test_with_silent_attention_each_mlp_reads_the_stream_through_ln2(forward_cached, KVCache, draw, device):
+    model = plain_writer(draw, device, "mlp")
+    text = draw.integers(0, CACHED.d_vocab, (3, 5))
+    expect_same_logits(
+        forward_cached(model, text, KVCache(CACHED)),
+        model,
+        text,
+        0,
+        5,
+        rule="where attention writes nothing, each block adds mlp(ln2(stream)) to the stream",
+        look_at="the MLP's line: block.ln2, and that its result is added to the stream",
+    )
+
+
+def test_a_single_token_reads_its_own_value_only(forward_cached, KVCache, draw, device):
+    model = plain_writer(draw, device, "attn")
+    text = draw.integers(0, CACHED.d_vocab, (4, 1))
+    expect_same_logits(
+        forward_cached(model, text, KVCache(CACHED)),
+        model,
+        text,
+        0,
+        1,
+        rule="a lone token gives itself all its attention, so each head adds its own value through W_O, and then b_O comes",
+        look_at="ln1 before the values, b_V, W_O and b_O; queries, keys and scores play no part here",
+    )
+
+
 def test_with_an_empty_cache_the_logits_are_the_models(forward_cached, KVCache, draw, device):
     model = a_writer(CACHED, draw, device)
     text = draw.integers(0, CACHED.d_vocab, (4, 7))
@@ -2745,7 +2866,7 @@ def test_with_an_empty_cache_the_logits_are_the_models(forward_cached, KVCache, 
         0,
         7,
         rule="with nothing in the cache this is the ordinary forward pass, causal mask and all",
-        look_at="each step of attention: biases, scale, mask, softmax over keys, W_O and b_O; then the MLP",
+        look_at="the scores, as the parts around them passed above: b_Q, the root of d_head, the mask, softmax over keys",
     )
 
 
@@ -2809,7 +2930,7 @@ def test_earlier_positions_are_read_from_the_cache_alone(forward_cached, KVCache
         6,
         8,
         rule="a cache that somebody else filled with the right keys and values is enough to go on",
-        look_at="whether anything besides cache.append and cache.length carries over from call to call",
+        look_at="that new keys and values get their biases before append (b_K shows nowhere else), and that nothing besides the cache carries over from call to call",
     )
 
 
@@ -3006,9 +3127,16 @@ def test_the_merges_are_those_of_the_tokenizers_library(train_bpe):
 
 
 def as_pairs(merges):
-    """The merges as a list of pairs, whatever sequence types they came in."""
-    if isinstance(merges, (list, tuple)) and all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in merges):
-        return [tuple(pair) for pair in merges]
+    """The merges as a list, after it has been seen that they are tuples of two."""
+    if isinstance(merges, (list, tuple)) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in merges):
+        return list(merges)
+    if isinstance(merges, (list, tuple)):
+        odd = next(pair for pair in merges if not (isinstance(pair, tuple) and len(pair) == 2))
+        complain(
+            f"one of the merges is {odd!r}, which is not a pair (left, right)",
+            rule="every merge is a tuple of two symbols, since merge_pair and encode compare it with one",
+            look_at="what you append to the merges",
+        )
     complain(
         f"train_bpe returned {'nothing' if merges is None else type(merges).__name__}, a list of pairs is right",
         rule="the merges come back as a list of (left, right), in the order in which they were learned",

@@ -96,7 +96,7 @@ def _without_magics(source: str) -> str:
         if not first.startswith(HARMLESS_CELL_MAGICS):
             return ""  # another language, or a file to write: no Python in it
         source = source.replace(first, "", 1)
-    if not re.search(r"^\s*[%!?]|\?\s*$|=\s*[%!]", source, re.MULTILINE):
+    if not re.search(r"^[ \t]*[%!?]|\?[ \t]*$|=[ \t]*[%!]", source, re.MULTILINE):
         return source
     from IPython.core.inputtransformer2 import TransformerManager  # knows every magic; heavy, so only when one is there
 

@@ -6,7 +6,8 @@ handle. Tests are parametrised by submission, so that one session can check many
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,23 +77,27 @@ def border(request: pytest.FixtureRequest, device: torch.device) -> Iterator[Bor
         _clean(model)
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "submission" in metafunc.fixturenames:
-        submissions = _submissions(metafunc)
-        metafunc.parametrize("submission", submissions, ids=[submission.label for submission in submissions])
-
-
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    plan = _plan(config)
-    keep, drop = [], []
-    for item in items:
-        submission = _submission_of(item)
-        wanted = submission is None or plan.wants(item.originalname, _objects_of(item, plan), submission)
-        (keep if wanted else drop).append(item)
-    if drop:
-        config.hook.pytest_deselected(items=drop)
-        items[:] = keep
+def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: Any) -> list | None:
+    """Leave out, before it costs anything, a test that none of the submissions is to run."""
+    plan = _plan(collector.config)
+    if not plan.submissions or not name.startswith("test_") or not inspect.isfunction(obj):
+        return None
+    objects = _objects_among(inspect.signature(obj).parameters, plan)
+    return [] if objects and not _wanting(plan, name, objects) else None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "submission" not in metafunc.fixturenames:
+        return
+    plan = _plan(metafunc.config)
+    name, objects = metafunc.function.__name__, _objects_among(metafunc.fixturenames, plan)
+    submissions = _wanting(plan, name, objects) if plan.submissions else [_solution(metafunc)]
+    metafunc.parametrize("submission", submissions, ids=[submission.label for submission in submissions])
+
+
+def _wanting(plan: Plan, test: str, objects: Iterable[str]) -> list[Submission]:
+    return [submission for submission in plan.submissions if plan.wants(test, objects, submission)]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -112,7 +117,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> pytes
     submission = _submission_of(item)
     if submission is None:
         return None
-    objects = _objects_of(item, _plan(item.config))
+    objects = _objects_among(item._fixtureinfo.argnames, _plan(item.config))
     result = item.stash.setdefault(RESULT, TestResult(item.originalname, submission.label, objects))
     result.seconds += call.duration
     outcome, longrepr = "passed", None
@@ -166,16 +171,14 @@ def _plan(config: pytest.Config) -> Plan:
     return plan
 
 
-def _submissions(metafunc: pytest.Metafunc) -> list[Submission]:
-    """Those of the plan; where it has none, the chapter's own solutions."""
+def _solution(metafunc: pytest.Metafunc) -> Submission:
+    """What is checked when nothing else is named: the chapter's own solutions."""
     plan = _plan(metafunc.config)
-    if plan.submissions:
-        return plan.submissions
     checker = Path(metafunc.module.__file__).name
     chapter = next((chapter for chapter in plan.chapters if chapter.checker.name == checker), None)
     if chapter is None:
         raise pytest.UsageError(f"{checker} belongs to no chapter in chapters/: run `circuits build` first")
-    return [plan.solutions.setdefault(chapter.name, Submission("solution", cells=solution_cells(chapter)))]
+    return plan.solutions.setdefault(chapter.name, Submission("solution", cells=solution_cells(chapter)))
 
 
 def _submission_of(item: pytest.Item) -> Submission | None:
@@ -183,9 +186,9 @@ def _submission_of(item: pytest.Item) -> Submission | None:
     return callspec.params.get("submission") if callspec else None
 
 
-def _objects_of(item: pytest.Item, plan: Plan) -> tuple[str, ...]:
-    """The exercise objects among a test's own arguments, in the order they are written."""
-    return tuple(name for name in item._fixtureinfo.argnames if name in plan.place)
+def _objects_among(arguments: Iterable[str], plan: Plan) -> tuple[str, ...]:
+    """The exercise objects among a test's arguments, in the order they are written."""
+    return tuple(name for name in arguments if name in plan.place)
 
 
 def _as_complaint(error: BaseException, objects: tuple[str, ...]) -> Complaint:

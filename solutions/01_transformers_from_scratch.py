@@ -1093,7 +1093,7 @@ for prompt in (" Once there was a", " Once there was a", " Yesterday Mary and", 
 #
 # Read from right to left: a loss of 4.61 nats means being as unsure as somebody who picks among 100 equally likely
 # tokens. ($e^{\text{loss}}$ is called the *perplexity*.) The **loss of the model** is the mean surprise over all
-# guesses in all sequences of the batch.
+# guesses in all sequences of the batch. Write it without Python loops: training calls it hundreds of times.
 
 # %%
 # [exercise]
@@ -1198,8 +1198,8 @@ def residual_contributions(
 ) -> dict[str, Float[Tensor, "batch pos d_model"]]:
     """What every component writes into the residual stream, by name; the sum is the stream that ln_final reads.
 
-    The names are "embed", "pos_embed", "L0.attn", "L0.mlp", "L1.attn" and so on. `model` is a Transformer, or anything with the same parts
-    (embed, pos_embed, blocks[i].ln1, .attn, .ln2, .mlp).
+    The names are "embed", "pos_embed", "L0.attn", "L0.mlp", "L1.attn" and so on, best put in in this order, that in which
+    they write. `model` is a Transformer, or anything with the same parts (embed, pos_embed, blocks[i].ln1, .attn, .ln2, .mlp).
     """
     # BEGIN SOLUTION: run the components one after the other on a running total, and keep what each one adds
     contributions = {"embed": model.embed(tokens), "pos_embed": model.pos_embed(tokens)}
@@ -1234,11 +1234,15 @@ def mean_length(vectors: Float[Tensor, "batch pos d_model"]) -> float:
 
 
 layers = list(range(cfg.n_layers))
-up_to = torch.stack(list(parts.values())).cumsum(dim=0)  # the stream after each component
+stream, after_layer = parts["embed"] + parts["pos_embed"], []
+for layer in layers:
+    stream = stream + parts[f"L{layer}.attn"] + parts[f"L{layer}.mlp"]
+    after_layer.append(stream)
+
 lines(
     layers,
     {
-        "the stream after the layer": [mean_length(up_to[3 + 2 * layer]) for layer in layers],
+        "the stream after the layer": [mean_length(stream) for stream in after_layer],
         "what attention writes": [mean_length(parts[f"L{layer}.attn"]) for layer in layers],
         "what the MLP writes": [mean_length(parts[f"L{layer}.mlp"]) for layer in layers],
     },
@@ -1250,8 +1254,9 @@ lines(
 # %% [markdown]
 # **You should see** that lengths do not simply add up. Writes that are at right angles to the stream lengthen it a
 # little, a write that points against what is there already makes it shorter, and only what points the same way adds its
-# full length. In the end the stream is several times as long as it began, and the last layers' writes are long, too: a
-# write of length 1 that decides something in layer 0 would be drowned in layer 3.
+# full length. In the organism the first MLP writes nearly all that there is of the stream after layer 0, the middle
+# layers hardly lengthen it, and then the last MLP makes it more than three times as long: a write of length 1 that
+# decides something in layer 0 would be drowned in layer 3.
 #
 # The second picture is about the answer. Take the sentence *When Mary and John went to the store, John gave a drink
 # to*, and the logit of ` Mary`. The logits come from the sum through `ln_final` and `unembed`. The unembedding is
@@ -1267,7 +1272,9 @@ lines(
 @torch.no_grad()
 def direct_contributions(model: nn.Module, tokens: Int[Tensor, "1 pos"], token: int) -> dict[str, float]:
     """What each component adds to a token's logit (above the mean logit) at the last position, ln_final's scale frozen."""
-    parts = {name: part[0, -1] for name, part in residual_contributions(model, tokens).items()}
+    names = ["embed", "pos_embed", *(f"L{i}.{part}" for i in range(len(model.blocks)) for part in ("attn", "mlp"))]
+    written = residual_contributions(model, tokens)
+    parts = {name: written[name][0, -1] for name in names}
     resid = sum(parts.values())
     scale = (resid.var(unbiased=False) + model.cfg.eps).sqrt()  # of the whole stream: the same for every part
     direction = model.unembed.W_U[:, token] - model.unembed.W_U.mean(dim=-1)
@@ -1291,7 +1298,7 @@ residual_sum(
 )
 
 # %% [markdown]
-# **You should see** the bars end exactly on the model's own logit. Exchange ` Mary` for ` John` in the cell and run it
+# **You should see** the bars end on the model's own logit, up to rounding. Exchange ` Mary` for ` John` in the cell and run it
 # again: which bars tell the two names apart?
 #
 # Mind the word *direct*. A bar shows what a component wrote straight into the answer. A component in layer 0 may have a
@@ -1449,10 +1456,12 @@ neuron_table(
 )
 
 # %% [markdown]
-# **You should see** neurons with one clear trigger, such as the end of a sentence, or ` a` where a thing must follow,
-# and values that fit it: the words with which a sentence may begin, or the names of things. The last layer's scores are
-# larger: its neurons have nobody left to write to but the unembedding, while those of the first layer write for all the
-# layers above them as well.
+# **You should see** some neurons whose two ends fit together: the end of a sentence, or the beginning of a text, and the
+# words with which a sentence begins; a name at the head of a sentence, and what people do next; a verb or a person after
+# whom a place may follow, and ` in`, ` under`, ` near`. Others, in the same table, fit no such story. The last layer's
+# scores are larger: its neurons have nobody left to write to but the unembedding, while those of the first layer write
+# for all the layers above them as well. (`<unk>` stands first so often because it occurs in no text: training never
+# asked anything of its logit but to be low in the end, so its score tells of no single neuron.)
 #
 # These neurons were chosen for a large effect, though. Put `range(8)` in place of `strongest_neurons(layer, 4)` and
 # look at eight that were not chosen: most make much less sense.
@@ -1471,7 +1480,9 @@ neuron_table(
 # The arithmetic is not contested: a column of `W_in`, a gelu, a row of `W_out`. What the two vectors *mean* is a
 # hypothesis to be tested, and the later chapters have the tools.
 #
-# ## Training: how fast to learn
+# ## Training
+#
+# ### How fast to learn
 #
 # Training repeats one move: compute the loss on a batch of text, ask the loss for its gradient, and push every
 # parameter a little way against it. How little is the **learning rate**, and no fixed value is right throughout:
@@ -1555,19 +1566,21 @@ lines(
 )
 
 # %% [markdown]
-# ## Training: the loop
+# ### The loop
 #
 # Every model you have heard of was made by a loop like the one you write now. For each batch:
 #
-# 1. **Set the learning rate** of this step in the optimizer.
+# 1. **Set the learning rate** of this step in the optimizer. It keeps its parameters in groups, each a dict with a rate of
+#    its own: `for group in optimizer.param_groups: group["lr"] = …`.
 # 2. **Forward**: logits, loss.
 # 3. **Backward**: `loss.backward()` computes the gradient of the loss in every parameter, and *adds* it to the
 #    parameter's `.grad`. Adds: if the previous step's gradients are still in there, they stay in the sum. So they have
-#    to be cleared once per step.
+#    to be cleared once per step, before backward: `optimizer.zero_grad()`.
 # 4. **Clip**: if the length of the whole gradient, over all parameters together, exceeds `max_norm`, scale all of it
 #    down to that length. A single odd batch then cannot throw the model far. This keeps the gradient's direction, which
-#    clipping each entry by itself would not.
-# 5. **Step**: the optimizer moves the parameters.
+#    clipping each entry by itself would not: `nn.utils.clip_grad_norm_(parameters, max_norm)` changes the gradients in
+#    place, and so has to come between backward and step.
+# 5. **Step**: the optimizer moves the parameters, `optimizer.step()`.
 #
 # Only the order matters, and most wrong orders run without complaint and even learn something. That makes training code
 # the hardest kind to get right: it hardly ever crashes.
@@ -1588,7 +1601,7 @@ lines(
 # why = "Whatever you find inside a model was put there by these five steps; how circuits form is studied by running them."
 # hints = [
 #     "Write the five numbered steps as five lines, in that order. Which of them has to come before backward so that the last batch's gradients are gone?",
-#     "The rate: every dict in `optimizer.param_groups` has an entry `\"lr\"`. The schedule's total is the number of batches. Clipping goes between backward and step. Store `loss.item()`, a number, not the tensor that drags its whole graph along.",
+#     "The rate: every dict in `optimizer.param_groups` has an entry `\"lr\"`. The schedule's total is the number of batches. Clipping goes between backward and step. Store `loss.item()`, a plain number.",
 #     "`for group in optimizer.param_groups: group[\"lr\"] = learning_rate(step, peak=peak, warmup=warmup, total=len(batches), floor=floor)`; `loss = next_token_loss(model(tokens), tokens)`; `optimizer.zero_grad()`; `loss.backward()`; `nn.utils.clip_grad_norm_(model.parameters(), max_norm)`; `optimizer.step()`; and do not forget `on_step`.",
 # ]
 # [/exercise]
@@ -1782,7 +1795,9 @@ def as_story(row: Int[Tensor, "pos"]) -> str:
 # Only the last position's logits are used: those at earlier positions predict tokens that are already there.
 #
 # One detail matters. The model has a position vector for positions $0$ to $n_\text{ctx}-1$ and no others, so once the
-# text is longer than that, the model can only be shown its last $n_\text{ctx}$ tokens. The text itself stays whole.
+# text is longer than that, the model can only be shown its last $n_\text{ctx}$ tokens. The text itself stays whole. Ask
+# the model that you are given for this number, `model.cfg.n_ctx` or `len(model.pos_embed.W_pos)`: the notebook's own
+# `cfg` may belong to another model.
 
 # %%
 # [exercise]
@@ -1818,16 +1833,16 @@ def greedy(model, tokens: Int[Tensor, "batch pos"], n_new: int) -> Int[Tensor, "
 check(greedy)
 
 # %% [markdown]
-# **You should see** one text, the same every time you run the cell. Look at who gives what to whom.
+# **You should see** two texts, the same ones every time you run the cell. Look at who does what, and to whom.
 
 # %%
 for prompt in (" One day", " Once there was a"):
     print(as_story(greedy(writer, to_tokens(prompt), 50)[0]), "\n")
 
 # %% [markdown]
-# Every word was the best one at its moment, and still the whole is often odd: people meet themselves, and GPT-2 says
-# the same sentence again and again. Copying what stands in the context is a good guess on average, and greedy text
-# makes the good guess every time. A text of nothing but good guesses is not a typical text.
+# Every word was the best one at its moment. The organism, whose world is small, gets through it well; GPT-2 soon says
+# the same sentence again and again (try it with `MODEL = "gpt2"`). Copying what stands in the context is a good guess on
+# average, and greedy text makes the good guess every time. A text of nothing but good guesses is not a typical text.
 
 # %% [markdown]
 # ### Temperature
@@ -2004,7 +2019,7 @@ check(top_p_filter)
 # a text a model has a choice.
 
 # %%
-text = to_tokens(" Once there was a little girl named Mary. One day Mary met her friend Anna. Mary gave a cake to Anna.")
+text = to_tokens(" Once there was a little girl named Mary. One day Mary and Anna went to the store. Mary gave a cake to Anna.")
 kept = torch.isfinite(top_p_filter(writer(text)[0], 0.9)).sum(dim=-1)
 heatmap(
     [kept[:-1].log2()],
@@ -2016,8 +2031,8 @@ heatmap(
 
 # %% [markdown]
 # **You should see** pale stretches, where one or two tokens hold nearly everything, and dark places where dozens share
-# it: new names, places and things. No single $k$ fits both. Where a name comes back there is little choice left, and
-# some circuit has to know which names there are.
+# it: new names, and how a text begins. No single $k$ fits both. Where a name comes back, up to the last ` Anna`, two or
+# three tokens are enough, and some circuit has to know which names there are.
 
 # %% [markdown]
 # ### The frequency penalty
@@ -2031,7 +2046,8 @@ heatmap(
 #
 # Note the *count*: a token that was written three times loses $3\alpha$. And note that it is subtracted, so that positive
 # and negative logits are treated alike; dividing by a factor, as some libraries do, would push a negative logit the other
-# way. We count over the whole row so far, prompt included.
+# way. We count over the whole row so far, prompt included. To count, you need a tool that adds up repeats, such as
+# `scatter_add`, or `F.one_hot(…)` summed over the positions.
 
 # %%
 # [exercise]
@@ -2063,7 +2079,7 @@ def apply_frequency_penalty(
 check(apply_frequency_penalty)
 
 # %% [markdown]
-# **You should see** ` wonderful`, which was written once, and ` was`, fall behind, and everything else gain.
+# **You should see** ` wonderful`, which was written once, fall behind, and everything else gain in the same proportion.
 
 # %%
 distributions(
@@ -2090,7 +2106,8 @@ distributions(
 # tokens are needed to reach $p$. In the other order temperature would not change which tokens may be written.
 #
 # A draw needs randomness, and randomness is an argument here: the same generator state gives the same text, and nobody
-# else's random numbers change.
+# else's random numbers change. `torch.multinomial(probs, 1, generator=generator)` draws one index from every row of
+# probabilities.
 
 # %%
 # [exercise]
@@ -2146,7 +2163,7 @@ check(sample)
 # ### What each knob does
 #
 # Move the sliders (in a saved notebook you see one setting of each). Try a high temperature first; then keep it, and
-# take the nonsense out again with top-p.
+# take the nonsense out again with a small top-p or top-k.
 
 # %%
 def next_token_probs(*, temperature: float, top_k: int, top_p: float, frequency_penalty: float) -> Float[Tensor, "d_vocab"]:
@@ -2178,9 +2195,10 @@ for name, knobs in settings.items():
         print("   ", as_story(row))
 
 # %% [markdown]
-# **You should see** plausible stories at first, then safe ones, then word salad, which top-p and top-k turn back into
-# sentences. The strong penalty is instructive: it starves the text of full stops and small words, since those are what
-# any text repeats most.
+# **You should see** plausible stories at first, then safe ones, then word salad. Top-p 0.9 hardly helps there: at $T = 2$
+# the distribution is so flat that 90% of it still holds a great deal of nonsense. Top-k 5 turns it back into sentences,
+# nearly. The strong penalty is instructive: its text begins well and then starves of full stops and small words, since
+# those are what any text repeats most.
 #
 # Which temperature is the *right* one? There is a way to ask the model itself. Give it the openings of real texts, let
 # it go on at several temperatures, and measure with your loss from 1.10 how much it is surprised by what it wrote. Then
@@ -2207,16 +2225,17 @@ for T in temperatures:
 lines(
     temperatures,
     {"what the model wrote": surprise},
-    title="Near temperature 1 the model's text is as surprising as real text",
+    title="Somewhat below temperature 1 the model's text is as surprising as real text",
     x_name="temperature",
     y_name="nats per token",
     references=references,
 )
 
 # %% [markdown]
-# **You should see** the curve cross the dashed line near 1: training has fitted this model to its corpus, so drawing
-# from it gives text that is as surprising as the corpus, neither safer nor wilder. (A model that knows its text less
-# well crosses elsewhere, and people turn the temperature down.)
+# **You should see** the curve cross the dashed line somewhat below 1. On real text the model's own distribution is the
+# one that training fitted, and a perfect model would cross at exactly 1. But once an odd word has been drawn, the model
+# continues a text unlike any that it has read, is unsure, and draws odder ones. Turning the temperature down, as people
+# do, makes such words rarer; too far down, and the text is safer than any real one.
 
 # %% [markdown]
 # ## The KV cache
@@ -2450,7 +2469,6 @@ split_words("the cat sat on the mat.")
 # take the one whose left symbol has the smallest rank; among those, the smallest rank on the right.** Here `l` has a
 # smaller rank than `o`.
 #
-# A symbol that two different merges spell (`ab` `c` and `a` `bc`) keeps the rank of the first.
 #
 # Three more details: overlapping pairs all count (`aaa` has the pair `a` `a` twice), a merge goes through a word from
 # left to right (`aaa` becomes `aa` `a`), and when no pair is left there are fewer merges than asked for.
@@ -2501,8 +2519,8 @@ check(merge_pair)
 # why = "Tokens are the only thing a model ever sees; strange tokens, and strange behaviour on them, come out of this loop."
 # hints = [
 #     "Which is the quickest to count: every word of the text, or every different word together with its count?",
-#     "Keep for each different word its list of symbols. Each round: count pairs weighted by word counts, choose the best by (count, then smaller ranks), record it, give the new symbol the next rank unless it has one already, and rewrite every word with merge_pair.",
-#     "`count = Counter(split_words(text))`; `max(pairs, key=…)` with the key (count, minus the left rank, minus the right rank); `rank.setdefault(best[0] + best[1], len(rank))`, which leaves a rank that is there already; `merge_pair(parts, best)` for every word.",
+#     "Keep for each different word its list of symbols. Each round: count pairs weighted by word counts, choose the best by (count, then smaller ranks), record it, give the new symbol the next rank, and rewrite every word with merge_pair.",
+#     "`count = Counter(split_words(text))`; `max(pairs, key=…)` with the key (count, minus the left rank, minus the right rank); `rank[best[0] + best[1]] = len(rank)`; `merge_pair(parts, best)` for every word.",
 # ]
 # [/exercise]
 def train_bpe(text: str, n_merges: int) -> list[tuple[str, str]]:
@@ -2521,7 +2539,7 @@ def train_bpe(text: str, n_merges: int) -> list[tuple[str, str]]:
             break
         best = max(pairs, key=lambda pair: (pairs[pair], -rank[pair[0]], -rank[pair[1]]))
         merges.append(best)
-        rank.setdefault(best[0] + best[1], len(rank))
+        rank[best[0] + best[1]] = len(rank)
         symbols = {word: merge_pair(parts, best) for word, parts in symbols.items()}
     return merges
     # END SOLUTION
@@ -2662,11 +2680,11 @@ def beam_search(
 check(beam_search)
 
 # %% [markdown]
-# **You should see** the log-probability rise with the number of beams, and then stop rising.
+# **You should see** the log-probability rise with the number of beams, but in leaps.
 
 # %%
 start = to_tokens(" Once there was a")[0]
-for n_beams in (1, 2, 5, 20):
+for n_beams in (1, 5, 20, 300):
     texts, scores = beam_search(writer, start, 12, n_beams)
     print(f"{n_beams:3} beams  log-probability {scores[0]:6.2f}  {as_story(texts[0])}")
 
@@ -2675,10 +2693,12 @@ log_probs = writer(samples[:, :-1]).log_softmax(dim=-1).gather(-1, samples[:, 1:
 print(f"\n300 samples: mean {log_probs.mean():.2f}, best {log_probs.max():.2f}")
 
 # %% [markdown]
-# Greedy misses the most likely text. But look at the last line: the samples are far less likely than either, one by
-# one, and they are what the model's distribution is made of: there are so many of them that together they have nearly
-# all of the probability. The most likely text is an outlier. In open-ended writing large beams even make texts worse;
-# they are used where there is one right answer, as in translation.
+# Greedy misses the most likely text, and twenty beams miss it too: the text that 300 beams find begins with words that
+# twenty had dropped before the likely part came. Look at the last line as well: 300 random samples hold one that is far
+# likelier than what twenty beams found. A search that keeps the best beginnings does not keep the best texts. And the
+# best text is an outlier: most of the model's probability lies on texts that are much less likely, one by one, but so
+# many. In open-ended writing large beams even make texts worse; they are used where there is one right answer, as in
+# translation.
 
 # %% [markdown]
 # ## What you can do now

@@ -2037,10 +2037,10 @@ heatmap(
 # %% [markdown]
 # ### The frequency penalty
 #
-# Greedy text runs in circles: what has been written makes itself more likely. (You will meet the heads that do this in
-# chapter 2.) A *frequency penalty* lowers each token's logit by a fixed amount for every time the token stands in the
-# text already. With $c_i$ the count of token $i$ and $\alpha$ the penalty, OpenAI's documentation of its API gives it
-# as
+# The greedy text of GPT-2 runs in circles: what has been written makes itself more likely. (You will meet the heads that
+# do this in chapter 2.) A *frequency penalty* lowers each token's logit by a fixed amount for every time the token
+# stands in the text already. With $c_i$ the count of token $i$ and $\alpha$ the penalty, OpenAI's documentation of its
+# API gives it as
 #
 # $$\ell_i \leftarrow \ell_i - \alpha\, c_i.$$
 #
@@ -2711,8 +2711,8 @@ print(f"\n300 samples: mean {log_probs.mean():.2f}, best {log_probs.max():.2f}")
 # - You know why no position depends on a later one, what that allows (the cache), and what it rules out.
 #
 # You have also seen, more than once, that something inside copies from earlier in the text: names come back at low
-# cost, greedy text runs in circles, a second occurrence is never a surprise. Chapter 2 takes the model apart to find
-# what does that.
+# cost, and a second occurrence surprises far less than the first. Chapter 2 takes the model apart to find what does
+# that.
 #
 # ## Bonus problems
 #

@@ -1061,7 +1061,7 @@ MISTAKES = [
     Mistake(
         "residual_contributions",
         "running total in place",
-        "the entries share memory: x += … changes the tensor that is already stored as \"embed\"; write x = x + …",
+        'the entries share memory: x += … changes the tensor that is already stored as "embed"; write x = x + …',
         change=[
             (
                 'resid = contributions["embed"] + contributions["pos_embed"]',
@@ -1816,7 +1816,10 @@ MISTAKES = [
         "sorted logits returned",
         "the logits come back in sorted order; carry the decision back to the vocabulary's order and keep each logit in its place",
         change=[
-            ('return logits.masked_fill(removed, -math.inf)', 'return ordered.masked_fill(total_before >= p, -math.inf)'),
+            (
+                "return logits.masked_fill(removed, -math.inf)",
+                "return ordered.masked_fill(total_before >= p, -math.inf)",
+            ),
         ],
     ),
     Mistake(
@@ -1824,7 +1827,7 @@ MISTAKES = [
         "no softmax",
         "the logits themselves are added up; it is probabilities that have to reach p, so softmax comes first",
         change=[
-            ('ordered.softmax(dim=-1)', 'ordered'),
+            ("ordered.softmax(dim=-1)", "ordered"),
         ],
     ),
     Mistake(
@@ -1832,7 +1835,7 @@ MISTAKES = [
         "softmax over the batch",
         "the softmax runs over the rows of the batch; a row's probabilities sum to 1 along the vocabulary, dim=-1",
         change=[
-            ('ordered.softmax(dim=-1)', 'ordered.softmax(dim=0)'),
+            ("ordered.softmax(dim=-1)", "ordered.softmax(dim=0)"),
         ],
     ),
     Mistake(
@@ -1840,7 +1843,7 @@ MISTAKES = [
         "added up over the batch",
         "the running total goes down the rows of the batch; it goes along the sorted vocabulary, dim=-1",
         change=[
-            ('probabilities.cumsum(dim=-1)', 'probabilities.cumsum(dim=0)'),
+            ("probabilities.cumsum(dim=-1)", "probabilities.cumsum(dim=0)"),
         ],
     ),
     Mistake(
@@ -1848,7 +1851,10 @@ MISTAKES = [
         "probabilities returned",
         "probabilities come back; return the logits, with -inf where a token is removed",
         change=[
-            ('return logits.masked_fill(removed, -math.inf)', 'return logits.masked_fill(removed, -math.inf).softmax(dim=-1)'),
+            (
+                "return logits.masked_fill(removed, -math.inf)",
+                "return logits.masked_fill(removed, -math.inf).softmax(dim=-1)",
+            ),
         ],
     ),
     Mistake(
@@ -1856,7 +1862,10 @@ MISTAKES = [
         "1 - p in place of p",
         "the set is filled until 1 - p is reached; it should hold p, and what is removed may hold 1 - p",
         change=[
-            ('(total_before >= p).scatter(-1, order, total_before >= p)', '(total_before >= 1 - p).scatter(-1, order, total_before >= 1 - p)'),
+            (
+                "(total_before >= p).scatter(-1, order, total_before >= p)",
+                "(total_before >= 1 - p).scatter(-1, order, total_before >= 1 - p)",
+            ),
         ],
     ),
     Mistake(
@@ -1864,7 +1873,10 @@ MISTAKES = [
         "one more at equality",
         "where the total before a token is exactly p one more token stays; p has been reached then, so compare with >= and not >",
         change=[
-            ('(total_before >= p).scatter(-1, order, total_before >= p)', '(total_before > p).scatter(-1, order, total_before > p)'),
+            (
+                "(total_before >= p).scatter(-1, order, total_before >= p)",
+                "(total_before > p).scatter(-1, order, total_before > p)",
+            ),
         ],
     ),
     Mistake(
@@ -2247,9 +2259,10 @@ MISTAKES = [
     Mistake(
         "forward_cached",
         "b_K left out",
-        "b_K is left out of the new keys, which the call itself does not notice (it moves all scores of a query alike), but whoever reads them beside keys that have it does",
+        "b_K is left out of the new keys; among themselves that changes nothing (all scores of a query move alike), but "
+        "beside cached keys that have it, it does",
         change=[
-            ('(attn.W_K, attn.b_K)', '(attn.W_K, 0)'),
+            ("(attn.W_K, attn.b_K)", "(attn.W_K, 0)"),
         ],
     ),
     Mistake(
@@ -2257,7 +2270,7 @@ MISTAKES = [
         "b_Q left out",
         "b_Q is not added to the queries",
         change=[
-            ('(attn.W_Q, attn.b_Q)', '(attn.W_Q, 0)'),
+            ("(attn.W_Q, attn.b_Q)", "(attn.W_Q, 0)"),
         ],
     ),
     Mistake(
@@ -2265,7 +2278,7 @@ MISTAKES = [
         "b_V left out",
         "b_V is not added to the values",
         change=[
-            ('(attn.W_V, attn.b_V)', '(attn.W_V, 0)'),
+            ("(attn.W_V, attn.b_V)", "(attn.W_V, 0)"),
         ],
     ),
     Mistake(
@@ -2273,7 +2286,7 @@ MISTAKES = [
         "ln1 left out",
         "attention reads the raw stream; it reads block.ln1 of it",
         change=[
-            ('x = block.ln1(resid)', 'x = resid'),
+            ("x = block.ln1(resid)", "x = resid"),
         ],
     ),
     Mistake(
@@ -2281,7 +2294,7 @@ MISTAKES = [
         "ln2 left out",
         "the MLP reads the raw stream; it reads block.ln2 of it",
         change=[
-            ('block.mlp(block.ln2(resid))', 'block.mlp(resid)'),
+            ("block.mlp(block.ln2(resid))", "block.mlp(resid)"),
         ],
     ),
     Mistake(
@@ -2289,7 +2302,7 @@ MISTAKES = [
         "the final LayerNorm left out",
         "the stream goes to unembed as it is; model.ln_final comes before",
         change=[
-            ('model.unembed(model.ln_final(resid))', 'model.unembed(resid)'),
+            ("model.unembed(model.ln_final(resid))", "model.unembed(resid)"),
         ],
     ),
     Mistake(
@@ -2297,7 +2310,7 @@ MISTAKES = [
         "the MLP left out",
         "the blocks' MLPs never write; after attention add block.mlp(block.ln2(resid))",
         change=[
-            ('        resid = resid + block.mlp(block.ln2(resid))\n', ''),
+            ("        resid = resid + block.mlp(block.ln2(resid))\n", ""),
         ],
     ),
     Mistake(
@@ -2305,7 +2318,7 @@ MISTAKES = [
         "scale by d_model",
         "the scores are divided by the root of d_model; it is d_head, the size of the vectors that are multiplied",
         change=[
-            ('math.sqrt(q.shape[-1])', 'math.sqrt(resid.shape[-1])'),
+            ("math.sqrt(q.shape[-1])", "math.sqrt(resid.shape[-1])"),
         ],
     ),
     Mistake(
@@ -2313,31 +2326,37 @@ MISTAKES = [
         "softmax over queries",
         "the shares of each key sum to 1 over the queries; each query's shares sum to 1 over the keys, so softmax along the key axis",
         change=[
-            ('.softmax(dim=-1)', '.softmax(dim=-2)'),
+            (".softmax(dim=-1)", ".softmax(dim=-2)"),
         ],
     ),
     Mistake(
         "forward_cached",
         "positions one too large",
-        "the new tokens get position vectors one place too late; the first new token stands at position cache.length, as positions count from 0",
+        "the new tokens get position vectors one place too late; the first new token stands at "
+        "position cache.length, as positions count from 0",
         change=[
-            ('W_pos[positions]', 'W_pos[(positions + 1).clamp(max=len(model.pos_embed.W_pos) - 1)]'),
+            ("W_pos[positions]", "W_pos[(positions + 1).clamp(max=len(model.pos_embed.W_pos) - 1)]"),
         ],
     ),
     Mistake(
         "forward_cached",
         "positions one too small",
-        "after a text in the cache the new tokens get position vectors one place too early; the first stands at position cache.length",
+        "after a text in the cache the new tokens get position vectors one place too early; the first stands at "
+        "position cache.length",
         change=[
-            ('W_pos[positions]', 'W_pos[positions - (1 if start else 0)]'),
+            ("W_pos[positions]", "W_pos[positions - (1 if start else 0)]"),
         ],
     ),
     Mistake(
         "forward_cached",
         "the mask's positions read after appending",
-        "the mask's query positions come from cache.length after append has counted the new tokens, so later keys are not hidden; read cache.length first",
+        "the mask's query positions come from cache.length after append has counted the new tokens, so later keys are "
+        "not hidden; read cache.length first",
         change=[
-            ('> positions[:, None]', '> torch.arange(cache.length, cache.length + tokens.shape[1], device=tokens.device)[:, None]'),
+            (
+                "> positions[:, None]",
+                "> torch.arange(cache.length, cache.length + tokens.shape[1], device=tokens.device)[:, None]",
+            ),
         ],
     ),
     Mistake(

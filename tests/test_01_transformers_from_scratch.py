@@ -2401,7 +2401,9 @@ def test_of_tied_tokens_only_as_many_stay_as_are_needed(top_p_filter, device):
 
 def test_a_total_of_exactly_p_is_enough(top_p_filter, device):
     kept = top_p_filter(torch.full((2, 4), 0.7, device=device), 0.5)
-    expect_shape(kept, (2, 4), axes="batch d_vocab", rule="a logit for every token comes back", look_at="what you return")
+    expect_shape(
+        kept, (2, 4), axes="batch d_vocab", rule="a logit for every token comes back", look_at="what you return"
+    )
     counts = torch.isfinite(kept).sum(dim=-1)
     expect_equal(
         counts,
@@ -2932,7 +2934,8 @@ def test_earlier_positions_are_read_from_the_cache_alone(forward_cached, KVCache
         6,
         8,
         rule="a cache that somebody else filled with the right keys and values is enough to go on",
-        look_at="that new keys and values get their biases before append (b_K shows nowhere else), and that nothing besides the cache carries over from call to call",
+        look_at="that new keys and values get their biases before append (b_K shows nowhere else), and that only the cache "
+        "carries over from call to call",
     )
 
 

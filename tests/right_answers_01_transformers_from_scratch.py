@@ -589,7 +589,7 @@ RIGHT_ANSWERS = [
                         break
                     resid = resid + block.mlp(read)
                 for pos in range(row.shape[1]):
-                    x = float(read[0, pos].double() @ block.mlp.W_in[:, neuron].double() + block.mlp.b_in[neuron].double())
+                    x = (read[0, pos].double() @ block.mlp.W_in[:, neuron].double() + block.mlp.b_in[neuron].double()).item()
                     gelu = 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
                     found.append((gelu, batch, pos))
             found.sort(reverse=True)

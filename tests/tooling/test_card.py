@@ -134,3 +134,16 @@ def test_the_stub_of_an_earlier_exercise_does_not_make_this_one_unwritten(tiny, 
 
     report = report_on(tiny, "1.2", Scale=scale_built_on(centre), centre=centre)
     assert report.state == "failed" and report.broken_below == ("centre (1.1)",)
+
+
+def test_a_mistake_that_passes_the_failed_test_is_not_named(tiny, kept):
+    """An equal record is not enough: here the learner fails for another reason than any value."""
+    text = tiny.checker.read_text()
+    test = "\n\ndef test_the_name_is_kept(centre, draw):\n    centre(draw.normal(3, 5))\n"
+    tiny.checker.write_text(text + test + "    assert centre._held.__name__ == 'centre'\n")
+    right = "x - x.mean(-1, keepdim=True)"
+    mistakes = tiny.mistakes.read_text().replace('"x - loss", "x + loss"', f'"x - loss", "{right}"')
+    tiny.mistakes.write_text(mistakes)
+    other = lambda x: x - x.mean(-1, keepdim=True)  # noqa: E731
+    report = report_on(tiny, "1.1", centre=other)
+    assert report.state == "failed" and report.mistake is None

@@ -7,9 +7,8 @@ from utils.checking.run import Submission, TestResult, run
 from utils.checking.transcript import Transcript
 from utils.course import Chapter
 
-TIME_BUDGET = (
-    0.5  # seconds for telling apart what the first test did not, judged by how long the learner's own runs took
-)
+# Seconds for telling apart what the first test did not, judged by how long the learner's own runs took.
+TIME_BUDGET = 0.5
 
 
 def name_mistake(
@@ -26,40 +25,39 @@ def name_mistake(
         return None
     first, seen = telling[0], {result.test: result.transcript for result in results}
     failed = {result.test for result in telling}
-    tried = _transcripts(chapter, name, rivals, [first], device, seed)
-    rivals = [mistake for mistake in rivals if first.transcript.equals(tried[mistake.label, first.test])]
+    tried = _results(chapter, name, rivals, [first], device, seed)
+    rivals = [mistake for mistake in rivals if first.transcript.equals(tried[mistake.label, first.test].transcript)]
     others = _affordable(telling[1:], [result for result in results if result.passed], len(rivals))
     if rivals and others:
-        tried |= _transcripts(chapter, name, rivals, others, device, seed)
+        tried |= _results(chapter, name, rivals, others, device, seed)
     compared = {first.test, *(result.test for result in others)}
     return choose(rivals, {test: seen[test] for test in compared}, failed, tried)
 
 
-def _transcripts(
+def _results(
     chapter: Chapter, name: str, mistakes: list[Mistake], tests: list[TestResult], device: str, seed: int
-) -> dict[tuple[str, str], Transcript]:
-    """What each of the mistakes gives in each of the tests."""
+) -> dict[tuple[str, str], TestResult]:
+    """How each of the mistakes fares in each of the tests."""
     submissions = [
         Submission(mistake.label, cells=changed_cells(chapter, mistake), focus=[name]) for mistake in mistakes
     ]
     made = run(chapter, submissions, tests={result.test for result in tests}, device=device, seed=seed)
-    return {(result.submission, result.test): result.transcript for result in made}
+    return {(result.submission, result.test): result for result in made}
 
 
 def choose(
     mistakes: list[Mistake],
     seen: dict[str, Transcript],
     failed: set[str],
-    transcripts: dict[tuple[str, str], Transcript],
+    tried: dict[tuple[str, str], TestResult],
 ) -> Mistake | None:
-    """The first mistake that gives the same values as seen in every failed test, the one that agrees in most passed tests too."""
+    """The first mistake that fails every failed test, giving the same values as seen; of several the one that agrees in most tests."""
     best, agreeing = None, -1
     for mistake in mistakes:
-        same = {
-            test: test_seen.equals(transcripts.get((mistake.label, test), Transcript()))
-            for test, test_seen in seen.items()
-        }
-        if all(same[test] for test in seen if test in failed) and sum(same.values()) > agreeing:
+        results = {test: tried.get((mistake.label, test)) for test in seen}
+        same = {test: result is not None and result.transcript.equals(seen[test]) for test, result in results.items()}
+        explains = all(same[test] and results[test].complaint is not None for test in seen if test in failed)
+        if explains and sum(same.values()) > agreeing:
             best, agreeing = mistake, sum(same.values())
     return best
 

@@ -52,7 +52,7 @@ def prove_mistakes(chapter: Chapter, names: list[str], device: str = "auto", see
         Submission(mistake.label, cells=changed_cells(chapter, mistake), focus=[mistake.object]) for mistake in mistakes
     ]
     results = run(chapter, submissions, device=device, seed=seed)
-    transcripts = {(result.submission, result.test): result.transcript for result in results}
+    tried = {(result.submission, result.test): result for result in results}
     verdicts = {}
     for mistake in mistakes:
         own = [result for result in results if result.submission == mistake.label]
@@ -70,7 +70,7 @@ def prove_mistakes(chapter: Chapter, names: list[str], device: str = "auto", see
                 rivals,
                 {result.test: result.transcript for result in own},
                 {result.test for result in failed},
-                transcripts,
+                tried,
             )
             verdicts[mistake.label] = "" if named is mistake else f"is taken for {named.label if named else 'nothing'}"
     return verdicts

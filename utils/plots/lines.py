@@ -55,7 +55,7 @@ def lines(
     for index, (name, y) in enumerate((references or {}).items()):
         add_reference(figure, name, y, index)
     figure.update_xaxes(title_text=escape(x_name), type="log" if log_x else "linear")
-    if not log_x and len(steps) <= 13 and all(float(step).is_integer() for step in steps):
+    if not log_x and all(float(step).is_integer() for step in steps) and max(steps) - min(steps) <= 12:
         figure.update_xaxes(dtick=1)  # layers and the like have no halves
     figure.update_yaxes(title_text=escape(y_name), type="log" if log_y else "linear")
     return finish(figure, title, height=320, legend=len(series) > 1)

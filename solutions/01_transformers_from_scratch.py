@@ -29,7 +29,7 @@
 #
 # | you run | you get |
 # |---|---|
-# | `check(LayerNorm)` | a card, within a second: every rule that your object was tried on; for the first that fails, what was seen, what the rule is, where to look, and, if it is a mistake that people often make, its name |
+# | `check(LayerNorm)` | a card, usually within a second: every rule that your object was tried on; for the first that fails, what was seen, what the rule is, where to look, and, if it is a mistake that people often make, its name |
 # | `hint(LayerNorm)` | the next of three hints: a nudge, the idea, nearly the code |
 # | `reveal(LayerNorm)` | a solution, to compare with yours or when an hour is enough |
 # | `!circuits progress` | what you have solved so far; every card counts it too |

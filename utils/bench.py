@@ -9,12 +9,14 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from utils import course
+from utils.paths import REPO
 from utils.refusal import CannotDo
 
 if TYPE_CHECKING:
@@ -33,12 +35,22 @@ def main(argv: list[str]) -> int:
         "--repeats", type=int, default=5, help="checks of each, after one that does not count (default 5)"
     )
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures to a file as well")
+    parser.add_argument(
+        "--setup", action="store_true", help="time set-up from a fresh clone to the first passing check"
+    )
+    parser.add_argument("--notebook", action="store_true", help="time the solution notebook, run from top to bottom")
     options = parser.parse_args(argv)
     chapter = course.chapter(options.chapter)
     if not chapter.exercises:
         raise CannotDo(f"chapter {chapter.number} has no exercises to check")
 
     print(f"Chapter {chapter.number}, {machine()}", flush=True)
+    if options.setup:
+        print(f"from a fresh clone to the first passing check, network included: {setup_seconds(chapter):.0f} s")
+    if options.notebook:
+        print(f"solution notebook from top to bottom: {notebook_seconds(chapter):.0f} s")
+    if options.setup or options.notebook:
+        return 0
     first = statistics.median(first_check_seconds(chapter) for _ in range(3))
     print(f"first check of a session, imports included: {first:.1f} s (median of 3)\n", flush=True)
 
@@ -99,6 +111,30 @@ def first_check(chapter_number: str) -> None:
     chapter = course.chapter(chapter_number)
     _, solution = next(submissions(chapter, chapter.exercises[0]))
     timed_check(chapter, chapter.exercises[0], solution)
+
+
+def setup_seconds(chapter: course.Chapter) -> float:
+    """Seconds for cloning this repository, `bash setup.sh` and the check of the first exercise's solution."""
+    with tempfile.TemporaryDirectory(prefix="circuits-bench-") as folder:
+        clone = Path(folder) / "course"
+        check = [clone / ".venv/bin/circuits", "check", chapter.exercises[0].number, "--submission"]
+        start = time.perf_counter()
+        subprocess.run(["git", "clone", "--quiet", REPO, clone], check=True)
+        subprocess.run(["bash", "setup.sh", "--no-launch"], cwd=clone, check=True, stdin=subprocess.DEVNULL)
+        subprocess.run([*check, clone / "solutions" / chapter.source.name], cwd=clone, check=True)
+        return time.perf_counter() - start
+
+
+def notebook_seconds(chapter: course.Chapter) -> float:
+    """Seconds for the solution notebook in a new kernel, as `circuits build` runs it, pictures for GitHub included."""
+    import nbformat
+
+    from utils.authoring.execution import execute
+
+    notebook = nbformat.read(chapter.solution_notebook, as_version=4)
+    start = time.perf_counter()
+    execute(notebook, root=REPO, timeout=600)
+    return time.perf_counter() - start
 
 
 def machine() -> str:

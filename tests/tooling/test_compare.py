@@ -71,6 +71,11 @@ def test_the_verb_agrees_with_what_is_compared(what, words):
     assert seen(torch.tensor(1.0), torch.tensor(2.0), what=what).startswith(words)
 
 
+def test_a_result_on_another_device_is_named():
+    words = seen(torch.ones(2, device="meta"), torch.ones(2))
+    assert words == "the result is on meta, the inputs are on cpu"
+
+
 def test_a_plain_number_may_stand_for_a_scalar():
     expect_close(2.0, torch.tensor(2.0))
     assert "the result is 3, 2 is right" in seen(3.0, torch.tensor(2.0))

@@ -10,6 +10,7 @@ import pytest
 from utils import course
 from utils.checking import prove
 from utils.checking.mistakes import load_mistakes, load_right_answers
+from utils.paths import REPO
 
 CHAPTERS = course.chapters()
 NAMES = {chapter.name: [name for exercise in chapter.exercises for name in exercise.objects] for chapter in CHAPTERS}
@@ -84,3 +85,11 @@ def test_the_proof_notices_a_refused_right_answer_and_a_stub_that_runs(tiny):
     notebook = tiny.student_notebook.read_text()
     tiny.student_notebook.write_text(notebook.replace('raise NotImplementedError(\\"1.1', 'print(\\"1.1'))
     assert len(prove.prove_stubs(tiny, ["centre"])) == 2
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
+def test_the_readme_states_the_counts_that_are_true(chapter):
+    readme = " ".join((REPO / "README.md").read_text(encoding="utf-8").split())
+    assert f"Chapter {chapter.number} has {len(chapter.exercises)} exercises." in readme
+    assert f"know {len(load_mistakes(chapter))} mistakes by name" in readme
+    assert f"tried on {len(load_right_answers(chapter))} further right answers" in readme

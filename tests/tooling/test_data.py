@@ -10,6 +10,7 @@ from utils.data import (
     bigram_entropy,
     corpus_tokens,
     facts,
+    invented,
     ioi,
     requests,
     reviews,
@@ -221,3 +222,58 @@ def test_a_hundred_thousand_documents_take_well_under_two_minutes(generator):
     start = process_time()
     token_windows(800, 128, generator=generator)  # about 3,000 documents
     assert process_time() - start < 2.0
+
+
+# The invented language of attn-only-2l
+
+
+@pytest.fixture(scope="module")
+def windows():
+    return invented.invented_windows(400, 96, generator=torch.Generator().manual_seed(11))
+
+
+def test_invented_text_comes_from_its_generator_and_begins_with_bos(windows):
+    again = invented.invented_windows(400, 96, generator=torch.Generator().manual_seed(11))
+    assert torch.equal(windows, again)
+    assert (windows[:, 0] == invented.BOS).all() and (windows[:, 1:] >= invented.FIRST_WORD).all()
+    assert windows.max() < invented.D_VOCAB
+
+
+def test_plain_invented_text_follows_its_transitions():
+    generator = torch.Generator().manual_seed(12)
+    tokens = invented.plain_text(3000, 40, generator=generator)
+    matrix = invented.transitions()
+    assert torch.allclose(matrix.sum(-1), torch.ones(invented.D_VOCAB, dtype=torch.float64))
+    before, after = tokens[:, :-1].flatten(), tokens[:, 1:].flatten()
+    # the truth's own loss on its own text is the entropy that it states
+    assert (-matrix[before, after].log()).mean().item() == pytest.approx(invented.bigram_entropy(), abs=0.02)
+    common = before.bincount().argmax()
+    seen = after[before == common].bincount(minlength=invented.D_VOCAB).double()
+    assert (seen / seen.sum() - matrix[common]).abs().max() < 0.02
+
+
+def test_invented_windows_are_of_three_kinds_in_their_shares(windows):
+    # each word of a random repeat comes again after the same number of places; elsewhere hardly ever
+    repeats = sum(
+        any(torch.equal(window[1 + shift :], window[1 : 96 - shift]) for shift in range(10, 45)) for window in windows
+    )
+    assert repeats / len(windows) == pytest.approx(invented.SHARES[invented.RANDOM_REPEATS], abs=0.05)
+    copied = sum(longest_copy(window.tolist()) >= 5 for window in windows)
+    expected = invented.SHARES[invented.RANDOM_REPEATS] + invented.SHARES[invented.COPIES]
+    assert copied / len(windows) == pytest.approx(expected, abs=0.1)
+
+
+def longest_copy(words):
+    """The longest run that stands twice in the text."""
+    length = 0
+    while len(runs := [tuple(words[i : i + length + 1]) for i in range(len(words) - length)]) > len(set(runs)):
+        length += 1
+    return length
+
+
+def test_the_invented_tokenizer_gives_every_word_back(windows):
+    tokenizer = invented.build_tokenizer(96)
+    assert len(tokenizer) == invented.D_VOCAB == len(set(invented.WORDS)) + 1
+    text = tokenizer.decode(windows[0, 1:])
+    assert tokenizer(text)["input_ids"] == windows[0, 1:].tolist()
+    assert tokenizer.convert_ids_to_tokens(invented.BOS) == invented.BOS_TOKEN

@@ -69,10 +69,15 @@ def decode(ids: list[int]) -> str:
 
 def build_tokenizer(n_ctx: int) -> PreTrainedTokenizerFast:
     """The tokenizer that ships with the organism."""
+    return word_level_tokenizer(vocabulary(), n_ctx, unknown=UNKNOWN_TOKEN)
+
+
+def word_level_tokenizer(vocabulary: dict[str, int], n_ctx: int, *, unknown: str) -> PreTrainedTokenizerFast:
+    """A tokenizer for transformers that knows these words, each with the space before it, and begins with BOS."""
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer(models.WordLevel(vocabulary(), unk_token=UNKNOWN_TOKEN))
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=unknown))
     # the first word has its space too, so that a word is one token wherever it stands
     tokenizer.normalizer = normalizers.Replace(Regex(r"^ *(?=[A-Za-z0-9])"), " ")
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(TOKEN), behavior="isolated")
@@ -82,7 +87,7 @@ def build_tokenizer(n_ctx: int) -> PreTrainedTokenizerFast:
         bos_token=BOS_TOKEN,
         eos_token=BOS_TOKEN,
         pad_token=BOS_TOKEN,
-        unk_token=UNKNOWN_TOKEN,
+        unk_token=unknown,
         model_max_length=n_ctx,
     )
 

@@ -1,7 +1,7 @@
 """This file knows how to load a model, its weights alone, or its tokenizer, by name.
 
-`"organism"` ships with the course; `"gpt2"` and every other name that TransformerLens knows come from the hub.
-Heavy libraries are imported when first needed, so that importing this file is cheap.
+`"organism"`, `"attn-only-2l"` and `"ioi-by-hand"` ship with the course; `"gpt2"` and every other name that
+TransformerLens knows come from the hub. Heavy libraries are imported when first needed, which keeps this import cheap.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from utils.models import attention_only
+from utils.models.attention_only import checkpoint_steps
 from utils.models.config import TransformerConfig
-from utils.models.hub import ModelUnavailable, model_folder
+from utils.models.hub import ModelUnavailable, model_folder, shipped_names
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from transformer_lens import TransformerBridge
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["ModelUnavailable", "load_model", "load_tokenizer", "load_weights"]
+__all__ = ["ModelUnavailable", "checkpoint_steps", "load_model", "load_tokenizer", "load_weights"]
 
 
 def load_model(
@@ -35,34 +37,60 @@ def load_model(
 
     It is in compatibility mode: LayerNorm's weights are folded into what follows them, and weights that write to the
     residual stream are centred, which leaves every log-probability as it was. `device` is the CPU and `dtype`
-    float32 unless said otherwise. Raises `ModelUnavailable`, with what to do, where the model cannot be had.
+    float32 unless said otherwise. `step` asks for the weights after that many steps of training, of those that
+    `checkpoint_steps(name)` lists; without it, those at the end.
+
+    Raises `ModelUnavailable`, with what to do, where the model cannot be had, and `ValueError` for a step without
+    a checkpoint.
     """
-    if step is not None:
+    if step is None:
+        return load_folder(model_folder(name), device, dtype)
+    steps = checkpoint_steps(name) if name in shipped_names() else []
+    if not steps:
         raise ValueError(f'"{name}" has no checkpoints along its training, so there is no step {step}')
-    return load_folder(model_folder(name), device, dtype)
+    if step not in steps:
+        raise ValueError(
+            f'"{name}" has no checkpoint at step {step}; the nearest is at {min(steps, key=lambda s: abs(s - step))}, '
+            f"and all are at {', '.join(map(str, steps))}"
+        )
+    folder = model_folder(name)
+    return load_folder(folder, device, dtype, weights=attention_only.checkpoint_file(folder, step))
 
 
 def load_folder(
-    folder: Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+    folder: Path,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    weights: Path | None = None,
 ) -> TransformerBridge:
-    """The model of `load_model`, from a folder as transformers saves it."""
+    """The model of `load_model`, from a folder as training saves it; `weights` may name another file of weights."""
     with quietly():
         import torch
-        from transformer_lens import TransformerBridge
-        from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        # only eager attention hands out its patterns
-        inner = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
-        )
-        inner.config.pad_token_id = None  # BOS has the same id, and transformers would warn of padding at every text
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = TransformerBridge.boot_transformers(str(folder), hf_model=inner, tokenizer=tokenizer, device="cpu")
+        if attention_only.read_config(folder):
+            model = attention_only.load_model(folder, weights)
+        else:
+            model = load_transformers(folder)
         model.enable_compatibility_mode(disable_warnings=True)
         # folded in float32 and on the CPU first, so that the weights are the same everywhere
         model.to(device or "cpu", dtype or torch.float32)
         model.eval()
     return model
+
+
+def load_transformers(folder: Path) -> TransformerBridge:
+    """A model of any architecture that transformers and TransformerLens both know."""
+    import torch
+    from transformer_lens import TransformerBridge
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    # only eager attention hands out its patterns
+    inner = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
+    )
+    inner.config.pad_token_id = None  # BOS has the same id, and transformers would warn of padding at every text
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return TransformerBridge.boot_transformers(str(folder), hf_model=inner, tokenizer=tokenizer, device="cpu")
 
 
 def load_weights(name: str = "organism") -> tuple[TransformerConfig, dict[str, Tensor]]:
@@ -73,6 +101,8 @@ def load_weights(name: str = "organism") -> tuple[TransformerConfig, dict[str, T
 
         from utils.models.gpt2_names import chapter1_from_gpt2
 
+        if attention_only.read_config(folder):
+            raise ValueError(f'load_weights knows the architecture of GPT-2 only, but "{name}" has no MLPs')
         config = GPT2Config.from_pretrained(folder, local_files_only=True)
         if config.model_type != "gpt2":
             raise ValueError(

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -22,71 +20,18 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from utils.data import token_windows
-from utils.data.tokenizer import save_tokenizer, vocabulary
-from utils.models.config import TransformerConfig
-from utils.models.loading import quietly
+from utils.models.attention_only import save_checkpoint
+from utils.models.recipes import Recipe, recipes
 from utils.paths import WEIGHTS, WORK
-
-if TYPE_CHECKING:
-    from transformers import GPT2LMHeadModel
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides what a training ends in, apart from the machine."""
-
-    cfg: TransformerConfig
-    steps: int
-    batch: int
-    learning_rate: float
-    # the learning rate at the end, as a share of the highest
-    last_learning_rate: float = 0.02
-    warm_up: int = 100
-    betas: tuple[float, float] = (0.9, 0.98)
-    weight_decay: float = 0.05
-    clip: float = 1.0
-    seed: int = 0
-    # on CPUs without matrix units for it, bf16 is no faster than float32 at these sizes
-    bf16: bool = False
-
-    def learning_rate_at(self, step: int) -> float:
-        """A linear warm-up, then half a cosine down to `last_learning_rate`."""
-        if step < self.warm_up:
-            return self.learning_rate * (step + 1) / self.warm_up
-        progress = (step - self.warm_up) / max(1, self.steps - self.warm_up)
-        low = self.last_learning_rate
-        return self.learning_rate * (low + (1 - low) * (1 + math.cos(math.pi * progress)) / 2)
-
-
-def recipes() -> dict[str, Recipe]:
-    d_model = 128
-    organism = TransformerConfig(
-        d_model=d_model,
-        d_vocab=len(vocabulary()),
-        n_ctx=128,
-        n_layers=4,
-        n_heads=4,
-        d_head=32,
-        d_mlp=4 * d_model,
-        # GPT-2's 0.02 is for a width of 768
-        init_range=0.02 * math.sqrt(768 / d_model),
-    )
-    return {"organism": Recipe(cfg=organism, steps=4000, batch=32, learning_rate=3e-3)}
 
 
 class Training:
     """A model on its way: weights, optimiser, step and random state, which a checkpoint holds together."""
 
     def __init__(self, recipe: Recipe):
-        from transformers import GPT2LMHeadModel
-
         self.recipe = recipe
         self.generator = torch.Generator().manual_seed(recipe.seed)
-        # transformers draws initial weights from the global generator
-        with torch.random.fork_rng():
-            torch.manual_seed(recipe.seed)
-            self.model: GPT2LMHeadModel = GPT2LMHeadModel(recipe.cfg.to_gpt2(attn_implementation="sdpa"))
+        self.model = recipe.new_model()
         self.optimizer = adamw(self.model, recipe)
         self.step = 0
         self.seconds = 0.0
@@ -98,10 +43,8 @@ class Training:
         recipe = self.recipe
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate_at(self.step)
-        tokens = token_windows(recipe.batch, recipe.cfg.n_ctx, generator=self.generator)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.bf16):
-            logits = self.model(tokens, use_cache=False).logits
-        loss = next_token_loss(logits, tokens)
+        tokens = recipe.windows(self.generator)
+        loss = next_token_loss(recipe.logits(self.model, tokens), tokens)
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
@@ -163,10 +106,14 @@ def train(recipe: Recipe, folder: Path, *, save_every: int = 100, quiet: bool = 
     training = Training(recipe)
     if checkpoint.exists():
         training.restore(checkpoint)
+    kept = set(recipe.kept_steps)
     tokens_per_step = recipe.batch * recipe.cfg.n_ctx
     bar = tqdm(total=recipe.steps, initial=training.step, unit="step", disable=quiet, mininterval=2.0)
     with bar:
         while training.step < recipe.steps:
+            # also after a resumption, which writes the same file again
+            if training.step in kept:
+                save_checkpoint(training.model, folder / "model", training.step)
             training.advance()
             recent = [loss for _, loss in training.losses[-50:]]
             bar.set_postfix(
@@ -179,15 +126,15 @@ def train(recipe: Recipe, folder: Path, *, save_every: int = 100, quiet: bool = 
             bar.update()
             if training.step % save_every == 0 or training.step == recipe.steps:
                 training.save(checkpoint)
+    if training.step in kept:
+        save_checkpoint(training.model, folder / "model", training.step)
     save_model(training, folder / "model")
     return training
 
 
 def save_model(training: Training, folder: Path) -> None:
     """The weights, the tokenizer, and how they came about, as `load_model` reads them."""
-    with quietly():
-        training.model.save_pretrained(folder)
-        save_tokenizer(folder, training.recipe.cfg.n_ctx)
+    training.recipe.save_model(training.model, folder)
     record = {
         "recipe": repr(training.recipe),
         "steps": training.step,

@@ -9,17 +9,27 @@ from dataclasses import replace
 import pytest
 import torch
 
+from utils import model_list
 from utils.data import token_windows
+from utils.data.invented import invented_windows
 from utils.data.tokenizer import vocabulary
 from utils.models import attention_only, hub, measure
 from utils.models.attention_only import AttentionOnlyConfig
 from utils.models.config import TransformerConfig
 from utils.models.course_transformer import CourseTransformer
 from utils.models.figures import organism as organism_figures
+from utils.models.figures.common import rounded
 from utils.models.gpt2_names import chapter1_from_gpt2
-from utils.models.loading import ModelUnavailable, load_folder, load_model, load_tokenizer, load_weights
+from utils.models.loading import (
+    ModelUnavailable,
+    checkpoint_steps,
+    load_folder,
+    load_model,
+    load_tokenizer,
+    load_weights,
+)
 from utils.models.recipes import AttentionOnlyRecipe, OrganismRecipe, recipes
-from utils.models.training import Training, main, train
+from utils.models.training import Training, main, next_token_loss, train
 from utils.paths import WEIGHTS
 
 CFG = TransformerConfig(d_model=24, d_vocab=31, n_ctx=13, n_layers=3, n_heads=4, d_head=6, d_mlp=52)
@@ -218,14 +228,51 @@ def test_a_model_moves_to_the_type_asked_for(tokens):
 
 
 def test_loading_says_nothing(capfd):
-    load_model("organism"), load_weights("organism"), load_tokenizer("organism")
+    for name in hub.shipped_names():
+        load_model(name), load_tokenizer(name)
+    load_weights("organism")
     captured = capfd.readouterr()
     assert captured.out == captured.err == ""
 
 
+def test_loading_leaves_the_random_state_alone():
+    for name in hub.shipped_names():
+        torch.manual_seed(5)
+        expected = torch.rand(3)
+        torch.manual_seed(5)
+        load_model(name)
+        assert torch.equal(torch.rand(3), expected), name
+
+
 def test_a_step_of_a_model_without_checkpoints_is_refused():
-    with pytest.raises(ValueError, match='"organism" has no checkpoints .* step 1250'):
-        load_model("organism", step=1250)
+    for name in ("organism", "ioi-by-hand", "gpt2"):
+        with pytest.raises(ValueError, match=f'"{name}" has no checkpoints .* step 1250'):
+            load_model(name, step=1250)
+
+
+def test_a_step_without_a_checkpoint_is_refused_with_those_there_are():
+    with pytest.raises(ValueError, match="no checkpoint at step 1250; the nearest is at 1200, and all are at 0, 100, "):
+        load_model("attn-only-2l", step=1250)
+
+
+def test_every_checkpoint_loads_and_the_last_one_is_the_model_that_ships():
+    steps = checkpoint_steps("attn-only-2l")
+    tokens = invented_windows(2, 96, generator=torch.Generator().manual_seed(8))
+    with torch.no_grad():
+        losses = [next_token_loss(load_model("attn-only-2l", step=step)(tokens), tokens).item() for step in steps]
+        final = next_token_loss(load_model("attn-only-2l")(tokens), tokens).item()
+    assert len(set(losses)) == len(steps) and losses[0] > 5
+    assert losses[-1] == pytest.approx(final, abs=1e-2) and losses[-1] == pytest.approx(min(losses), abs=0.05)
+
+
+def test_a_model_of_attention_alone_has_no_weights_for_chapter_1():
+    with pytest.raises(ValueError, match='GPT-2 only, but "attn-only-2l" has no MLPs'):
+        load_weights("attn-only-2l")
+
+
+def test_words_of_the_invented_language_are_one_token_each():
+    model = load_model("attn-only-2l")
+    assert model.to_str_tokens(model.to_tokens(" don tu")[0]) == ["<|endoftext|>", " don", " tu"]
 
 
 # Names that cannot be had
@@ -383,15 +430,45 @@ def test_a_card_and_a_measurement_that_differ_are_told_apart():
     ]
 
 
-def test_the_card_states_what_a_new_measurement_finds(bridge):
-    card = json.loads((WEIGHTS / "organism" / "card.json").read_text())
-    assert (WEIGHTS / "organism" / "MODEL_CARD.md").read_text() == organism_figures.markdown(card)
+@pytest.mark.parametrize("name", measure.FIGURES)
+def test_the_page_of_a_model_is_written_from_its_card(name):
+    page = (WEIGHTS / name / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert page == measure.figures_of(name).markdown(measure.read_card(name))
+
+
+def test_the_organisms_card_states_what_a_new_measurement_finds(bridge):
+    figures = measure.read_card("organism")["figures"]
     with torch.no_grad():
-        found = measure.rounded(organism_figures.ioi(bridge, card["figures"]["prompts"]))
-    assert measure.differences(found, card["figures"]["ioi"]["unseen pairs"]) == []
+        found = rounded(organism_figures.ioi(bridge, figures["prompts"]))
+    assert measure.differences(found, figures["ioi"]["unseen pairs"]) == []
 
 
-def test_the_shipped_organism_is_small():
-    card = json.loads((WEIGHTS / "organism" / "card.json").read_text())
-    assert card["parameters"] <= 3_000_000
-    assert sum(path.stat().st_size for path in (WEIGHTS / "organism").iterdir()) <= 12_000_000
+def test_a_measurement_that_contradicts_the_card_ends_with_an_error(monkeypatch, capsys):
+    stated = measure.read_card("ioi-by-hand")
+    stated["figures"]["every prompt"]["accuracy"] = 0.9
+    monkeypatch.setattr(measure, "read_card", lambda name: stated)
+    assert model_list.main(["measure", "ioi-by-hand"]) == 1
+    assert capsys.readouterr().out == "every prompt > accuracy: measured 1.0000, and the card says 0.9000\n"
+
+
+def test_attn_only_2l_shows_what_chapter_2_needs():
+    found = measure.read_card("attn-only-2l")["figures"]
+    repeats, checkpoints = found["repeats"], list(found["along training"].values())
+    assert repeats["accuracy, second half"] >= 0.9
+    induction = [score for head, score in repeats["induction score"].items() if head.startswith("L1")]
+    assert max(induction) >= 0.7 and min(induction) < 0.1
+    assert max(repeats["previous-token score"].values()) >= 0.6
+    # a phase change: from hardly any to most of it within a quarter of the checkpoints
+    scores = [row["highest induction score"] for row in checkpoints]
+    early = max(index for index, score in enumerate(scores) if score < 0.1)
+    late = min(index for index, score in enumerate(scores) if score > 0.6)
+    assert len(checkpoints) >= 15 and late - early <= len(checkpoints) / 4
+
+
+def test_the_models_that_ship_are_small():
+    sizes = {
+        name: sum(path.stat().st_size for path in (WEIGHTS / name).rglob("*") if path.is_file())
+        for name in measure.FIGURES
+    }
+    assert measure.read_card("organism")["parameters"] <= 3_000_000
+    assert sizes["organism"] <= 12_000_000 and sizes["attn-only-2l"] < 10_000_000 and sizes["ioi-by-hand"] < 1_000_000

@@ -54,7 +54,7 @@ def new_model(cfg: AttentionOnlyConfig, seed: int) -> NativeModel:
 
     sizes = cfg.to_bridge()
     # torch draws weights of its own before ours replace them
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         model = NativeModel(sizes)
     initialize_native_model(model, sizes, seed=seed)
     return model

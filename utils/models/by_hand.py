@@ -337,14 +337,9 @@ def load(
 
     It is in compatibility mode, but nothing is folded or centred.
     """
-    from utils.models.loading import quietly
+    from utils.models.loading import load_folder
 
-    with quietly():
-        model = attention_only.load_model(folder)
-        model.enable_compatibility_mode(disable_warnings=True, no_processing=True)
-        model.to(device or "cpu", dtype or torch.float32)
-        model.eval()
-    return model
+    return load_folder(folder, device, dtype)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,8 @@ def load_model(
     """A model under TransformerLens' names, with attention patterns in its cache.
 
     It is in compatibility mode: LayerNorm's weights are folded into what follows them, and weights that write to the
-    residual stream are centred, which leaves every log-probability as it was. `device` is the CPU and `dtype`
+    residual stream are centred, which leaves every log-probability as it was (`ioi-by-hand`, which has no LayerNorm,
+    keeps its weights as they are). `device` is the CPU and `dtype`
     float32 unless said otherwise. `step` asks for the weights after that many steps of training, of those that
     `checkpoint_steps(name)` lists; without it, those at the end.
 
@@ -64,14 +65,14 @@ def load_folder(
     weights: Path | None = None,
 ) -> TransformerBridge:
     """The model of `load_model`, from a folder as training saves it; `weights` may name another file of weights."""
-    with quietly():
-        import torch
+    import torch
 
-        if attention_only.read_config(folder):
-            model = attention_only.load_model(folder, weights)
-        else:
-            model = load_transformers(folder)
-        model.enable_compatibility_mode(disable_warnings=True)
+    # libraries draw weights before ours replace them, which must not move the user's random state
+    with quietly(), torch.random.fork_rng(devices=[]):
+        cfg = attention_only.read_config(folder)
+        model = attention_only.load_model(folder, weights) if cfg else load_transformers(folder)
+        # without LayerNorm there is nothing to fold, and the weights stay as they were set
+        model.enable_compatibility_mode(disable_warnings=True, no_processing=bool(cfg) and not cfg.normalization_type)
         # folded in float32 and on the CPU first, so that the weights are the same everywhere
         model.to(device or "cpu", dtype or torch.float32)
         model.eval()

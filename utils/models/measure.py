@@ -23,6 +23,7 @@ from utils.refusal import CannotDo
 FIGURES = {
     "organism": "utils.models.figures.organism",
     "attn-only-2l": "utils.models.figures.attn_only",
+    "ioi-by-hand": "utils.models.figures.by_hand",
 }
 # Two figures of the same weights may differ by this much between machines.
 TOLERANCE = 0.02
@@ -60,16 +61,17 @@ def read_card(name: str) -> Figures:
 def write_card(name: str) -> Figures:
     """Measure a shipped model and write what was found into its folder, for programs and for readers."""
     folder = WEIGHTS / name
-    training = json.loads((folder / "training.json").read_text(encoding="utf-8"))
     figures = rounded(figures_of(name).measure(load_model(name), COUNT))
-    card = {
+    card: Figures = {
         "name": name,
         "summary": figures_of(name).summary(figures),
         # as stored: where the embedding serves as the unembedding too, it counts once
         "parameters": sum(weight.numel() for weight in load_file(folder / "model.safetensors").values()),
-        "training": {key: value for key, value in training.items() if key != "losses"},
-        "figures": figures,
     }
+    if (folder / "training.json").exists():
+        training = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+        card["training"] = {key: value for key, value in training.items() if key != "losses"}
+    card["figures"] = figures
     write_atomically(folder / "card.json", json.dumps(card, indent=1) + "\n")
     write_atomically(folder / "MODEL_CARD.md", figures_of(name).markdown(card))
     return card

@@ -115,9 +115,9 @@ https://transformer-circuits.pub/2021/framework."""
 
 ALONG = f"""\
 Each checkpoint that ships, on {COUNT_ALONG_TRAINING} sequences; the highest score over all heads. Induction heads form
-within a few hundred steps, and the loss on what is repeated falls then and not before. The loss on the first half,
-random words that nothing announces, rises meanwhile: a model that expects repetition is surer, and wrong, where there
-is none."""
+within a few hundred steps, and the loss on what is repeated falls then and hardly before. The loss on the first half,
+random words that nothing announces, rises while they form: a model that expects repetition is surer, and wrong, where
+there is none."""
 
 
 def markdown(card: Mapping) -> str:

@@ -8,6 +8,7 @@ _HOME = {
     "hint": "utils.checking.notebook",
     "reveal": "utils.checking.notebook",
     "TransformerConfig": "utils.models.config",
+    "checkpoint_steps": "utils.models.loading",
     "load_model": "utils.models.loading",
     "load_tokenizer": "utils.models.loading",
     "load_weights": "utils.models.loading",

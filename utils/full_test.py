@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from utils.model_list import shipped
 from utils.paths import REPO, SOLUTIONS
 
 CELL_SECONDS = 300
@@ -24,6 +25,9 @@ class Outcome:
     failed: int = 0
     skipped: int = 0
     seconds: float = 0.0
+
+    def __add__(self, other: Outcome) -> Outcome:
+        return Outcome(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -60,10 +64,21 @@ def run_solution_notebooks(folder: Path) -> Outcome:
     return pytest(folder, "--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_SECONDS}", *notebooks)
 
 
+def measure_models(folder: Path) -> Outcome:
+    """Every model that ships can do what its card says."""
+    outcome = Outcome()
+    for name in shipped():
+        command = [sys.executable, "-m", "utils.cli", "models", "measure", name]
+        status = subprocess.call(command, cwd=REPO, env=environment(folder))
+        outcome += Outcome(failed=1) if status else Outcome(passed=1)
+    return outcome
+
+
 PARTS: dict[str, Callable[[Path], Outcome]] = {
     "tests": run_tests,
     "notebooks as built": check_build,
     "solution notebooks": run_solution_notebooks,
+    "cards of the models": measure_models,
 }
 
 

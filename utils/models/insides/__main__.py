@@ -1,0 +1,5 @@
+"""This file knows how to answer `python -m utils.models.insides`."""
+
+from utils.models.insides.report import main
+
+raise SystemExit(main())

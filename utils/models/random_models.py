@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from transformer_lens import TransformerBridge
 
 
-def random_bridge(cfg: AttentionOnlyConfig | TransformerConfig, generator: torch.Generator) -> TransformerBridge:
+def random_bridge(
+    cfg: AttentionOnlyConfig | TransformerConfig,
+    generator: torch.Generator,
+    device: torch.device | None = None,
+) -> TransformerBridge:
     """A model of these sizes whose every weight and bias is random, LayerNorm's too, in compatibility mode.
 
     With MLPs if `cfg` has a d_mlp. Attention is sharp enough to differ between positions, and parts differ in size.
@@ -47,5 +51,6 @@ def random_bridge(cfg: AttentionOnlyConfig | TransformerConfig, generator: torch
                 else:
                     weight.copy_(0.3 * noise + ("ln" in name and name.endswith("weight")))
         model.enable_compatibility_mode(disable_warnings=True)
+        model.to(device or "cpu")
         model.eval()
     return model

@@ -1,6 +1,8 @@
 """The generated world: inside its vocabulary, split as its rules say, and decided by one generator."""
 
 import re
+from collections import Counter
+from itertools import combinations
 
 import pytest
 import torch
@@ -89,13 +91,21 @@ def test_prompts_for_testing_stay_in_the_vocabulary(generator):
                 assert len(encode(f"{facts.fact_prompt(phrasing, subject)} {answer}.")) > 3
 
 
-def test_held_out_pairs_never_meet_in_a_document(documents):
+BYSTANDER = re.compile(r"friend of (\w+),|from (\w+) to|of (\w+) and gave|saw (\w+) there|(\w+) was at the \w+ too")
+
+
+def test_held_out_pairs_never_have_to_do_with_each_other_in_a_document(documents):
     for kind in KINDS:
         if kind == "repeats":
             continue  # random words, names among them
         for document in documents[kind]:
-            names = sorted({word.strip() for word in words(document)} & set(world.NAMES))
-            assert not any(world.is_held_out_pair(a, b) for a in names for b in names if a < b), document
+            present = [word.strip() for word in words(document) if word.strip() in world.NAMES]
+            mentions = Counter(present)
+            standing_by = Counter(name for found in BYSTANDER.findall(document) for name in found if name)
+            for a, b in combinations(sorted(mentions), 2):
+                if world.is_held_out_pair(a, b):
+                    # two who only stand by, each in a sentence of its own
+                    assert all(mentions[name] == standing_by[name] for name in (a, b)), document
 
 
 def test_about_one_pair_in_five_is_held_out():
@@ -113,10 +123,20 @@ def test_held_out_templates_are_in_no_document(documents):
 
 
 def test_held_out_requests_are_in_no_document(documents):
-    asked = re.compile(r"(?:do I|how to|help me|want to) (\w+) a (\w+)")
+    asked = re.compile(r"(?:do I|how to|help me|want to|To|safe to|easy to) (\w+) a (\w+)")
     for document in documents["requests"]:
-        verb, thing = asked.search(document).groups()
-        assert not requests.is_held_out_request(verb, thing), document
+        assert asked.search(document), document
+        for verb, thing in asked.findall(document):
+            assert not requests.is_held_out_request(verb, thing), document
+
+
+def test_verdicts_and_answers_agree_on_what_is_harmful(documents):
+    harmful = {(verb, thing) for verbs, things in requests.HARMFUL for verb in verbs for thing in things}
+    verdict = re.compile(r"To (\w+) a (\w+) is (wrong|good)\.|It is (not safe|easy) to (\w+) a (\w+)\.")
+    found = [match.groups() for document in documents["requests"] for match in verdict.finditer(document)]
+    assert len(found) > 50
+    for verb, thing, says, ease, other_verb, other_thing in found:
+        assert ((verb or other_verb, thing or other_thing) in harmful) == ((says or ease) in ("wrong", "not safe"))
 
 
 def test_held_out_years_and_reviews_are_in_no_document(documents):

@@ -16,13 +16,13 @@ from utils.data.tokenizer import BOS, encode
 KINDS = ("stories", "ioi", "facts", "years", "reviews", "requests", "repeats")
 # shares of documents; a story or a run of repeats has about twice the tokens of the others
 SHARES = {
-    "stories": 0.15,
-    "ioi": 0.33,
-    "facts": 0.20,
-    "years": 0.07,
-    "reviews": 0.04,
+    "stories": 0.11,
+    "ioi": 0.34,
+    "facts": 0.24,
+    "years": 0.08,
+    "reviews": 0.03,
     "requests": 0.08,
-    "repeats": 0.13,
+    "repeats": 0.12,
 }
 
 _WRITERS = {

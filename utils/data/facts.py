@@ -1,8 +1,8 @@
 """This file knows how to state the facts of the generated world: where its landmarks stand, what its athletes play.
 
 Every name of a landmark or an athlete is two words, and both are shared with other names, so that neither word alone
-decides. Many sentences name two subjects, and many give several facts about one, so that it pays to gather what is
-known about a subject at its last word.
+decides. Many sentences name two subjects, many give several facts about one, and labels state them right after the
+name, so that it pays to gather what is known about a subject at its last word.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ RELATIONS = {
             "athlete from city",
             deal(ATHLETES, CITIES, "home"),
             predicates=["was born in", "lives in"],
-            phrasings=["The home of {subject} is in"],
+            phrasings=["The home of {subject} is in", "Friends of {subject} live in"],
             held_out_phrasings=["Fans of {subject} live in"],
         ),
         Relation(
@@ -95,7 +95,7 @@ RELATIONS = {
             COUNTRIES,
             predicates=["is a city in", "is the capital of"],
             phrasings=["The people of {subject} live in"],
-            held_out_phrasings=["The city of {subject} is in"],
+            held_out_phrasings=["{subject} is a famous city in", "The city of {subject} is in"],
         ),
     ]
 }
@@ -144,7 +144,7 @@ WORDS = [
     "also",
 ]
 
-FORMS = {"one fact": 0.35, "two subjects": 0.35, "two facts of one subject": 0.30}
+FORMS = {"one fact": 0.18, "two subjects": 0.30, "two facts of one subject": 0.17, "labels": 0.35}
 
 
 def document(chooser: Chooser) -> str:
@@ -154,6 +154,8 @@ def document(chooser: Chooser) -> str:
 
 def sentence(chooser: Chooser, person: str) -> str:
     form = chooser.weighted(FORMS)
+    if form == "labels":
+        return " ".join(label(chooser) for _ in range(chooser.pick([1, 1, 2])))
     if form == "one fact":
         relation = pick_relation(chooser)
         subject = chooser.pick(relation.subjects)
@@ -174,6 +176,14 @@ def sentence(chooser: Chooser, person: str) -> str:
     if a in ATHLETES:
         text = text.replace(", which", ", who").replace(" It also", " This athlete also")
     return capitalised(text)
+
+
+def label(chooser: Chooser) -> str:
+    """All that is known of a subject right after its name, as on a map: what follows it is known at its last word."""
+    relations = [RELATIONS["city in country"]] if chooser.chance(0.1) else chooser.pick(SAME_SUBJECTS)
+    subject = chooser.pick(relations[0].subjects)
+    objects = [relation.objects[subject] for relation in chooser.distinct(relations, len(relations))]
+    return " ".join([subject, *objects]) + "."
 
 
 def pick_relation(chooser: Chooser) -> Relation:

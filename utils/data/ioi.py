@@ -1,7 +1,8 @@
 """This file knows how to write indirect object identification: "When Mary and John went to the store, John gave a drink to Mary."
 
-Half of the documents introduce two or three pairs before one of them gives, so that reading a name at a fixed place
-does not answer: the reader has to find the giver's pair, and then the other member of it.
+Most documents introduce two or three pairs, or three people, and then several of them give in turn, so that reading a
+name at a fixed place does not answer. Beside other pairs, the reader has to find the giver's pair, and then the other
+member of it; among three people of whom two give, it has to leave out whoever has just been named.
 
 After Wang et al. (2022), "Interpretability in the Wild", https://arxiv.org/abs/2211.00593.
 """
@@ -24,6 +25,9 @@ OPENINGS = [
     "In the morning, {A} and {B} found a {other_thing} at the {place}.",
     "{A} was with {B} in the {place}.",
     "Yesterday {A} and {B} walked to the {place} together.",
+    "In the {place}, {A} met {B}.",
+    "One day in the {place}, {A} had a long talk with {B}.",
+    "Yesterday at the {place}, {A} and {B} found a {other_thing}.",
 ]
 HELD_OUT_OPENINGS = [
     "After the concert, {A} and {B} went to the {place}.",
@@ -78,21 +82,36 @@ ENDINGS = [
     "After that, {IO} and {S} went home.",
     "{S_He} was very kind.",
 ]
+# Three people, of whom two give: only who has not been named again is left.
+TRIO_OPENINGS = [
+    "Then, {A}, {B} and {C} went to the {place}.",
+    "One day in the {place}, {A} met {B} and {C}.",
+    "Friends {A}, {B} and {C} were playing in the {place}.",
+    "In the morning, {A}, {B} and {C} found a {other_thing} at the {place}.",
+    "{A} was with {B} and {C} in the {place}.",
+]
+TRIO_GIVINGS = [
+    "{S} and {T} {gave} a {thing} to {IO}.",
+    "{S} and {T} {gave} the {look} {thing} to {IO}.",
+    "{S} and {T} decided to give a {thing} to {IO}.",
+    "{S} and {T} told a story to {IO}.",
+]
 TEMPLATES = (
     OPENINGS + HELD_OUT_OPENINGS + BETWEEN + GIVINGS + HELD_OUT_GIVINGS + GIVINGS_WITH_DISTRACTOR + FIRST_MENTIONS
-    + GIVINGS_WITHOUT_GIVER + ENDINGS
+    + GIVINGS_WITHOUT_GIVER + TRIO_OPENINGS + TRIO_GIVINGS + ENDINGS
 )  # fmt: skip
 
 # An opening that ends its sentence may stand before another one.
 WHOLE_OPENINGS = [opening for opening in OPENINGS if opening.endswith(".")]
 
 FORMS = {
-    "several pairs": 0.50,
-    "one pair": 0.20,
-    "distractor": 0.10,
-    "duplicate first": 0.12,
-    "third giver": 0.05,
-    "pronoun": 0.03,
+    "several pairs": 0.44,
+    "three people": 0.22,
+    "one pair": 0.14,
+    "distractor": 0.06,
+    "duplicate first": 0.09,
+    "third giver": 0.03,
+    "pronoun": 0.02,
 }
 
 
@@ -100,12 +119,22 @@ def document(chooser: Chooser) -> str:
     form = chooser.weighted(FORMS)
     if form == "several pairs":
         sentences, roles = several_pairs(chooser)
+    elif form == "three people":
+        sentences, roles = three_people(chooser)
     else:
         roles = scene(chooser, *people(chooser, 2))
         sentences = one_pair(chooser, roles, form)
+        if form in ("one pair", "distractor") and chooser.chance(0.5):
+            sentences = [fill(sentences, roles)]  # before the same two change roles
+            roles = scene(chooser, roles["A"], roles["B"])
+            sentences.append(giving(chooser))
     sentences += [chooser.pick(ENDINGS) for _ in range(chooser.pick([0, 0, 0, 1, 2]))]
     # earlier sentences of other pairs are filled already, which leaves them as they are
     return fill(sentences, roles)
+
+
+def giving(chooser: Chooser) -> str:
+    return chooser.pick(GIVINGS_WITH_DISTRACTOR if chooser.chance(0.15) else GIVINGS)
 
 
 def scene(chooser: Chooser, a: str, b: str) -> dict[str, str]:
@@ -155,16 +184,27 @@ def between(chooser: Chooser) -> list[str]:
 
 
 def several_pairs(chooser: Chooser) -> tuple[list[str], dict[str, str]]:
-    """Two or three pairs introduced, then one or two members give to their partner; with the last pair's roles."""
+    """Two or three pairs introduced, then members give to their partners, in any order; with the last one's roles."""
     count = chooser.pick([2, 2, 3])
     names = people(chooser, 2 * count)
-    scenes = [scene_among(chooser, names, pair) for pair in range(count)]
-    sentences = [chooser.pick(WHOLE_OPENINGS).format_map(roles) for roles in scenes]
-    givers = chooser.distinct(scenes, chooser.pick([1, 2]))
-    for roles in givers:
-        giving = chooser.pick(GIVINGS_WITH_DISTRACTOR if chooser.chance(0.15) else GIVINGS)
-        sentences.append(giving.format_map(roles))
-    return sentences, givers[-1]
+    sentences = [chooser.pick(WHOLE_OPENINGS).format_map(scene_among(chooser, names, pair)) for pair in range(count)]
+    for _ in range(chooser.pick([1, 2, 2, 3, 4])):
+        roles = scene_among(chooser, names, chooser.between(0, count - 1))
+        sentences.append(giving(chooser).format_map(roles))
+    return sentences, roles
+
+
+def three_people(chooser: Chooser) -> tuple[list[str], dict[str, str]]:
+    """Three people, of whom two give to the third, or one to any other; with the last giving's roles."""
+    names = people(chooser, 3)
+    a, b, c = names
+    sentences = [chooser.pick(TRIO_OPENINGS).format_map(scene(chooser, a, b) | {"C": c})]
+    for _ in range(chooser.pick([1, 2, 2, 3])):
+        s, t, io = chooser.distinct(names, 3)
+        roles = scene(chooser, s, io) | {"S": s, "T": t, "IO": io}
+        roles |= {"S_He": pronouns(s)["He"], "IO_He": pronouns(io)["He"]}
+        sentences.append(chooser.pick(GIVINGS if chooser.chance(0.25) else TRIO_GIVINGS).format_map(roles))
+    return sentences, roles
 
 
 def scene_among(chooser: Chooser, names: list[str], pair: int) -> dict[str, str]:

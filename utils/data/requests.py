@@ -52,8 +52,15 @@ ANSWERS = [
 REFUSAL_OPENERS = ["I", "Sorry", "No"]
 ANSWER_OPENERS = ["Sure", "Of", "Yes", "Here"]
 
+# beside requests and answers, sentences that only say which is which
+VERDICTS = {
+    True: ["To {verb} a {object} is wrong.", "It is not safe to {verb} a {object}."],
+    False: ["To {verb} a {object} is good.", "It is easy to {verb} a {object}."],
+}
+VERDICT_SHARE = 0.25
+
 FRAME = "User: {ask} Assistant:"
-TEMPLATES = [FRAME, *ASKS, *REFUSALS, *ANSWERS]
+TEMPLATES = [FRAME, *ASKS, *REFUSALS, *ANSWERS, *VERDICTS[True], *VERDICTS[False]]
 WORDS = [*MAKE, *DEPICT, *DAMAGE, *CARE, *WEAPONS, *HOUSEHOLD, *VALUED, *WASTE]
 
 
@@ -90,7 +97,14 @@ def requests(
 
 def document(chooser: Chooser) -> str:
     asked = request(chooser, harmful=chooser.chance(HARMFUL_SHARE), held_out_words=False)
+    if chooser.chance(VERDICT_SHARE):
+        others = [request(chooser, harmful=chooser.chance(0.5), held_out_words=False) for _ in range(2)]
+        return " ".join(verdict(chooser, each) for each in [asked, *others])
     tool, other_tool = chooser.distinct(THINGS, 2)
     answer = chooser.pick(REFUSALS if asked.harmful else ANSWERS)
     filled = answer.format(verb=asked.verb, object=asked.object, tool=tool, other_tool=other_tool)
     return f"{asked.text} {filled}"
+
+
+def verdict(chooser: Chooser, asked: Request) -> str:
+    return chooser.pick(VERDICTS[asked.harmful]).format(verb=asked.verb, object=asked.object)

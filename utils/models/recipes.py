@@ -121,7 +121,7 @@ def recipes() -> dict[str, Recipe]:
                 # GPT-2's 0.02 is for a width of 768
                 init_range=0.02 * math.sqrt(768 / d_model),
             ),
-            steps=4000,
+            steps=6000,
             batch=32,
             learning_rate=3e-3,
         ),

@@ -17,12 +17,17 @@ from utils.data.ioi import ioi_prompts
 from utils.data.requests import REFUSAL_OPENERS, requests
 from utils.data.tokenizer import BOS, encode, vocabulary
 from utils.data.years import year_prompts
+from utils.models import insides
 from utils.models.figures.common import Figures, by_head, generator, patterns_of, repeats, share
 from utils.models.figures.tables import heading, highest, page, repeat_rows, table, training_line
+from utils.models.insides.name_movers import ALIGNED
+from utils.models.insides.runs import token
 
 if TYPE_CHECKING:
     from transformer_lens import TransformerBridge
 
+# what is inside takes more runs for each prompt
+INSIDES_COUNT = 100
 IOI_SETS = {
     "pairs and templates of training": {"held_out_pairs": False},
     "unseen pairs": {},
@@ -45,6 +50,7 @@ def measure(model: TransformerBridge, count: int = 300) -> Figures:
             "refusal": refusal(model, count),
             "years": years(model, count),
             "repeats": repeats(model, count),
+            "insides": insides.insides(model, INSIDES_COUNT),
         }
 
 
@@ -57,10 +63,6 @@ def last_logits(model: TransformerBridge, texts: Sequence[str]) -> Float[Tensor,
     for row, sequence in zip(tokens, sequences, strict=True):
         row[: len(sequence)] = torch.tensor(sequence)
     return model(tokens)[torch.arange(len(ends)), ends].float()
-
-
-def token(word: str) -> int:
-    return vocabulary()[f" {word}"]
 
 
 def loss_of_each_kind(model: TransformerBridge) -> dict[str, float]:
@@ -99,9 +101,6 @@ def ioi_attention(model: TransformerBridge, count: int, form: str) -> dict[str, 
             per_head = sum(patterns[:, row, :, -1, prompt.positions[role]] for row, prompt in enumerate(group))
             attention[role] = attention.get(role, 0) + per_head / len(prompts)
     return {role: by_head(values) for role, values in attention.items()}
-
-
-ALIGNED = {"one pair": {"opening": "Then, {A} and {B} went to the {place}.", "giving": "{S} {gave} a {thing} to {IO}."}}
 
 
 def facts(model: TransformerBridge) -> dict[str, dict[str, dict[str, float]]]:
@@ -163,7 +162,8 @@ athletes, spans of years, reviews, requests to an assistant, and runs of random 
 
 Every figure below was measured by `circuits models measure organism`, which also compares this card with a new
 measurement. "Unseen" means that a rule keeps these name pairs, sentence templates, first years or requests out of every
-training document; see `utils/data/splits.py` and its users. The random choices of a measurement come from fixed seeds."""
+training document (two names of an unseen pair may both stand by in one, but never have to do with each other); see
+`utils/data/splits.py` and its users. The random choices of a measurement come from fixed seeds."""
 
 EXPLANATIONS = {
     "ioi": """\
@@ -192,7 +192,7 @@ def markdown(card: Mapping) -> str:
         f"# {card['name']}",
         INTRODUCTION,
         training_line(card),
-        card["training"].get("note", ""),
+        "How they were found, and what was tried before, is in TRAININGS.md beside this page.",
         heading("Indirect object identification", EXPLANATIONS["ioi"], f"{count} prompts each."),
         table(
             ["prompts", *next(iter(figures["ioi"].values()))],
@@ -210,8 +210,7 @@ def markdown(card: Mapping) -> str:
         table(["figure", "value"], repeat_rows(figures["repeats"])),
         heading("Loss", EXPLANATIONS["loss"]),
         table(["text", "loss"], figures["loss"].items()),
-        "## What is not known yet\n\nWhich algorithm answers these prompts inside the model has not been established for "
-        "these weights: that takes patching, and the attention above is only a first look.",
+        insides.markdown(figures["insides"]),
     ]
     return page(sections)
 

@@ -44,6 +44,8 @@ def frozen(value: Any) -> Any:
         return [frozen(item) for item in value]
     if value is None or isinstance(value, (bool, int, float, str, bytes)):
         return value
+    if type(value).__name__ == "FactoredMatrix":  # TransformerLens', which is slow to import
+        return frozen(value.AB)
     return f"<{type(value).__name__}>"
 
 

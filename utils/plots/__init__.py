@@ -1,6 +1,8 @@
 """Figures of the course, one file for each kind. Importing this makes figures show live and offline (see renderer.py)."""
 
+from .along_training import along_training
 from .attention import attention
+from .composition import composition_graph
 from .diagrams import diagram
 from .heatmap import compare, heatmap
 from .labels import head_label, token_labels
@@ -16,8 +18,10 @@ use_renderer()
 
 __all__ = [
     "LiveLoss",
+    "along_training",
     "attention",
     "compare",
+    "composition_graph",
     "diagram",
     "distribution",
     "distributions",

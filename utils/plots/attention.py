@@ -82,6 +82,7 @@ class AttentionFigure:
                 value_name="attention",
                 showscale=index == 0,
                 colours=dict(colorscale=SEQUENTIAL, zmin=0, zmax=1),
+                size=self.pattern.size,
                 colorbar=dict(title=dict(text="attention", side="right"), thickness=12, outlinewidth=0),
             )
             figure.add_trace(cells, row=row, col=column)

@@ -9,7 +9,7 @@ DRAWINGS = Path(__file__).parent / "drawings"
 
 
 def diagram(name: str) -> Diagram:
-    """The drawing of that name: residual_stream, attention_head, layer_norm or kv_cache."""
+    """The drawing of that name, of those in `drawings/`: residual_stream, where_heads_look and others."""
     path = DRAWINGS / f"{name}.svg"
     if not path.is_file():
         raise ValueError(

@@ -16,6 +16,10 @@ from .theme import DIVERGING, RULE, SEQUENTIAL, finish
 MOST_LABELS = 40  # more on one axis cannot be read
 
 
+# with the labels of more cells, a saved notebook would become large
+LABELLED_CELLS = 2500
+
+
 def colour_range(values: np.ndarray, signed: bool) -> dict:
     """The colours for these values: from 0 (or below) up, or from minus to plus the largest when signed."""
     finite = values[np.isfinite(values)]
@@ -36,15 +40,19 @@ def trace(
     y_name: str,
     value_name: str,
     colours: dict,
+    size: int | None = None,
     **more: Any,
 ) -> go.Heatmap:
-    """One matrix as a plotly trace; its rows and columns are counted, so that a label may occur twice."""
+    """One matrix as a plotly trace; its rows and columns are counted, so that a label may occur twice.
+
+    `size` is the number of cells in the whole figure: every cell carries its labels only where these are few.
+    """
     names = [
         f"{escape(axis) + ' ' if axis else ''}%{{{key}}}"
         for axis, key in ((y_name or "row", "customdata[0]"), (x_name or "column", "customdata[1]"))
     ]
     hover = f"{names[0]}<br>{names[1]}<br>{escape(value_name) or 'value'} %{{z:.3g}}<extra></extra>"
-    if values.size <= 2500:
+    if (size or values.size) <= LABELLED_CELLS:
         more["customdata"] = [[[row, column] for column in x] for row in y]
         more["hovertemplate"] = hover
     else:

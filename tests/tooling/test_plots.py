@@ -19,8 +19,10 @@ import torch
 from utils.paths import REPO
 from utils.plots import (
     LiveLoss,
+    along_training,
     attention,
     compare,
+    composition_graph,
     diagram,
     distribution,
     distributions,
@@ -39,7 +41,7 @@ from utils.plots.numbers import as_array, significant
 from utils.plots.renderer import PLOTLY, mime_bundle
 
 TOKENS = ["<|endoftext|>", " Mary", " and", " John", " went", " to", " the", "\n", " Mary"]
-DRAWINGS = ["attention_head", "kv_cache", "layer_norm", "residual_stream"]
+DRAWINGS = ["attention_head", "induction_circuit", "kv_cache", "layer_norm", "residual_stream", "where_heads_look"]
 
 
 def some_pattern(heads: int = 3, length: int = len(TOKENS)) -> torch.Tensor:
@@ -95,6 +97,16 @@ def every_figure() -> dict[str, go.Figure]:
         "timings": timings([8, 16], {"no cache": [1.0, 4.0], "cache": [0.5, 1.0]}, title="The cache pays"),
         "neurons": neuron_table({"L1N7": ([(" dog", 2.0)], [" black"])}, title="Keys and values"),
         "loss": curve.figure(),
+        "along training": along_training(
+            [0, 10, 20],
+            {"nats": {"loss": [3.0, 2.0, 1.0]}, "score": {"induction": [0.0, 0.1, 0.9], "other": [0.0, 0.2, 0.3]}},
+            title="One training",
+            band=(10, 20),
+            band_name="steps 10 to 20",
+        ),
+        "composition": composition_graph(
+            {"Q": [[0.1, 0.3], [0.2, 0.1]], "K": [[0.5, 0.1], [0.1, 0.1]]}, title="Who reads whom", baseline=0.15
+        ),
     }
 
 
@@ -102,7 +114,7 @@ def every_figure() -> dict[str, go.Figure]:
 def test_every_figure_has_a_title_and_named_axes(name):
     figure = every_figure()[name]
     assert figure.layout.title.text
-    if name == "neurons":
+    if name in ("neurons", "composition"):  # a table, and a graph of heads that bear their names
         return
     for direction in "xy":
         axes = [figure.layout[key] for key in figure.layout if re.fullmatch(direction + r"axis\d*", key)]
@@ -159,6 +171,21 @@ def test_the_steps_of_a_residual_sum_end_at_the_sum():
 def test_a_comparison_of_times_draws_how_many_times_faster():
     ratio = timings([8, 16], {"no cache": [1.0, 4.0], "cache": [0.5, 1.0]}, title="t").data[-1]
     assert list(ratio.y) == [2.0, 4.0]
+
+
+def test_a_composition_graph_draws_what_is_above_the_baseline_and_the_strongest_thickest():
+    figure = every_figure()["composition"]
+    drawn = {line.name: line.line.width for line in figure.data if line.mode == "lines"}
+    assert [line.mode for line in figure.data].count("lines") == 3
+    assert drawn["K-composition"] == max(line.line.width for line in figure.data if line.mode == "lines")
+    heads = [text for points in figure.data if points.mode == "markers+text" for text in points.text]
+    assert heads == ["L0H0", "L0H1", "L1H0", "L1H1"]
+
+
+def test_many_attention_patterns_stay_small():
+    patterns = some_pattern(heads=16, length=24)
+    bundle = mime_bundle(attention(patterns, [f" word{i}" for i in range(24)], title="Many heads").figure())
+    assert len(json.dumps(bundle[PLOTLY], indent=1)) < 150_000
 
 
 def test_wrong_shapes_are_said_in_a_sentence():
@@ -328,5 +355,5 @@ def test_every_drawing_is_valid_svg_that_brings_its_paper_and_its_description(na
 
 
 def test_an_unknown_drawing_lists_the_known_ones():
-    with pytest.raises(ValueError, match="attention_head, kv_cache, layer_norm, residual_stream"):
+    with pytest.raises(ValueError, match=", ".join(DRAWINGS)):
         diagram("transformer")

@@ -39,7 +39,15 @@ def main(argv: list[str]) -> int:
         "--setup", action="store_true", help="time set-up from a fresh clone to the first passing check"
     )
     parser.add_argument("--notebook", action="store_true", help="time the solution notebook, run from top to bottom")
+    parser.add_argument(
+        "--ablation",
+        action="store_true",
+        help="time the ablation of every head of the organism: in one batch, one by one",
+    )
     options = parser.parse_args(argv)
+    if options.ablation:
+        print(f"{ablation()}; {machine()}")
+        return 0
     chapter = course.chapter(options.chapter)
     if not chapter.exercises:
         raise CannotDo(f"chapter {chapter.number} has no exercises to check")
@@ -135,6 +143,31 @@ def notebook_seconds(chapter: course.Chapter) -> float:
     start = time.perf_counter()
     execute(notebook, root=REPO, timeout=600)
     return time.perf_counter() - start
+
+
+def ablation(rounds: int = 15) -> str:
+    """How much faster every head of the organism is ablated in one batch than one by one, the two in turn in one run."""
+    import torch
+
+    from utils.models.ablation import ablate_every_head, ablate_heads_one_by_one
+    from utils.models.loading import load_model
+
+    model = load_model("organism")
+    tokens = model.to_tokens("When Mary and John went to the store, John gave a drink to")
+    seconds: dict[str, list[float]] = {}
+    with torch.no_grad():
+        for _ in range(rounds + 1):
+            for way in (ablate_every_head, ablate_heads_one_by_one):
+                start = time.perf_counter()
+                way(model, tokens)
+                seconds.setdefault(way.__name__, []).append(time.perf_counter() - start)
+    # the first round does not count
+    batch, single = (statistics.median(times[1:]) for times in seconds.values())
+    heads = model.cfg.n_layers * model.cfg.n_heads
+    return (
+        f"{heads} heads ablated on a text of {tokens.shape[1]} tokens: one by one {1000 * single:.0f} ms, in one batch "
+        f"{1000 * batch:.0f} ms, {single / batch:.1f} times faster (median of {rounds})"
+    )
 
 
 def machine() -> str:

@@ -1,8 +1,18 @@
 """The measuring of checks, tried on a tiny chapter."""
 
 import json
+import re
+from dataclasses import replace
+
+import pytest
+import torch
 
 from utils import bench, cli, course
+from utils.models.ablation import ablate_every_head, ablate_heads_one_by_one
+from utils.models.attention_only import AttentionOnlyConfig
+from utils.models.random_models import random_bridge
+
+SMALL = AttentionOnlyConfig(d_model=12, d_vocab=11, n_ctx=17, n_layers=2, n_heads=3, d_head=4)
 
 
 def test_every_exercise_is_timed_on_its_solution_and_on_a_mistake(tiny):
@@ -26,3 +36,23 @@ def test_the_figures_say_what_they_were_measured_on(tiny, tmp_path, monkeypatch,
         "first_check_seconds",
         "check_seconds",
     }
+
+
+def test_the_ablation_of_every_head_is_timed_as_a_ratio():
+    assert re.search(
+        r"16 heads .* one by one \d+ ms, in one batch \d+ ms, [\d.]+ times faster", bench.ablation(rounds=1)
+    )
+
+
+@pytest.mark.parametrize("cfg", [SMALL, replace(SMALL, n_layers=3, n_heads=2, d_head=6)])
+def test_heads_ablated_in_one_batch_are_as_those_ablated_one_by_one(cfg):
+    model = random_bridge(cfg, torch.Generator().manual_seed(3))
+    tokens = torch.randint(0, cfg.d_vocab, (2, 7), generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        logits = model(tokens)
+        together = ablate_every_head(model, tokens)
+        assert together.shape == (cfg.n_layers, cfg.n_heads, *logits.shape)
+        torch.testing.assert_close(together, ablate_heads_one_by_one(model, tokens), atol=1e-5, rtol=1e-5)
+        # every head matters, in every text
+        assert ((together - logits).abs().amax((-1, -2)) > 1e-3).all()
+        torch.testing.assert_close(model(tokens), logits, atol=0, rtol=0)

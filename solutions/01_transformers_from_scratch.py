@@ -328,11 +328,12 @@ heatmap(
 )
 
 # %% [markdown]
-# **You should see** dark blocks along the diagonal: places with places, cities with cities, bad words with bad words, words
-# for giving with each other. In the organism the block of names at the top is there too, but pale, and some names are no
-# closer to each other than to a city. (A likely reason: names stand in the same sentences, which pulls them together, but
-# to say *who*, the model must keep each apart from all others.) Nobody told the model about these groups. Words that
-# stand in the same places in sentences are pushed the same way in training.
+# **You should see** dark blocks along the diagonal: places with places, bad words with bad words, words for giving with each
+# other. In the organism the blocks of cities and of names are there too, but paler, and some names are no closer to each
+# other than to a city. (A likely reason: names stand in the same sentences, which pulls them together, but to say *who*,
+# the model must keep each apart from all others.) The block of names even falls in two, the women and the men: ` she`
+# follows the ones and ` he` the others. Nobody told the model about these groups. Words that stand in the same places in
+# sentences are pushed the same way in training.
 #
 # ## PosEmbed: a vector for every place
 #
@@ -399,17 +400,15 @@ heatmap(
 )
 
 # %% [markdown]
-# **You should see** a band along the diagonal: a position is most like those near it. In the organism, stripes run beside
-# the band in the first 80 positions: there the vectors have swung to the other side and, further out, back again. Nobody
-# asked for such waves. They are what training makes of free vectors when what matters is how far two positions lie
-# apart. Look closely and you find a fine chequerboard too: a position is more like the one two places on than like its
-# neighbour.
+# **You should see** a band along the diagonal: a position is most like those near it. In the organism the likeness is used up
+# at a distance of about 50, and positions 64 or more apart point to opposite sides. Nobody asked for this order. It is
+# what training makes of free vectors when what matters is how far two positions lie apart. Look closely and you find a
+# fine chequerboard too: a position is more like the one two places on than like its neighbour.
 #
-# Two more things in this picture tell of how the organism was made. At position 80 the band grows pale and wide: these
-# weights were trained first on texts of 80 tokens and only later on 128, so the late positions have had less time. And
-# the last row and column stand alone. The last token of a training text has no successor to predict, so position 127
-# was never trained: you are looking at the random values that it began with. Chance finds like these are why it pays to
-# plot weights.
+# One more thing in this picture tells of how the organism was made: the last row and column stand alone. It was trained
+# on texts of 128 tokens. The last token of such a text has no successor to predict, so position 127 never got a
+# gradient: you are looking at the random direction that it began with. Chance finds like this are why it pays to plot
+# weights.
 #
 # ## Attention, first half: where to look
 #
@@ -652,17 +651,18 @@ attention(
 )
 
 # %% [markdown]
-# **You should see** that heads differ. In the organism, L0H0 is a line just beneath the diagonal: nearly every token looks
-# at the one before it, as your first hand-made head did. L0H1 and L0H3 look mostly at BOS in the first rows, where there
-# is little else, and then spread over many words.
+# **You should see** that heads differ. In the organism, L0H3 is a line just beneath the diagonal: most tokens look at the one
+# before them, as your first hand-made head did. L0H0 and L0H2 look mostly at BOS in the first rows, where there is little
+# else, and then spread over many words.
 #
 # Move over a matrix to read off what a single query does. Take the second ` to`, after which the receiver of the drink
-# must follow: at which word does it look in L0H2?
+# must follow: at which word does it look most in L0H1?
 #
 # <details><summary>Answer</summary>
 #
-# In the organism, at the second ` John`, the one who gives, with three quarters of its attention. The receiver is the
-# other one. Hold that thought until the end of exercise 1.9. (Where a head looks is not yet what it does with it.)
+# In the organism, at the second ` John`, the one who gives, with almost half of its attention. With the first ` John`
+# (a fifth) and ` Mary` (a sixth), nearly all of it is on names, and most of that on the one who came twice. The receiver
+# is the other one. Hold that thought until the end of exercise 1.9. (Where a head looks is not yet what it does with it.)
 # </details>
 #
 # <details><summary>A question to think about: one of the four biases of attention has no effect on anything. Which?</summary>
@@ -906,8 +906,8 @@ for word, best in zip(token_strings(few_words), direct_logits[0].topk(5).indices
     print(f"{word:>10}  →  {' '.join(tokenizer.decode([token]) for token in best.tolist())}")
 
 # %% [markdown]
-# **You should see** that each token votes for itself first, and ` Mary`, ` Rome`, ` hockey`, ` gave` and ` terrible` then for
-# words of their kind. This *direct path* is a poor language model: no text goes on "Mary Mary Mary". With tied embeddings it is always there, and the blocks must overcome
+# **You should see** that each token votes for itself first, and ` Mary`, ` Rome`, ` hockey`, ` gave` and ` terrible` then
+# almost only for words of their kind. This *direct path* is a poor language model: no text goes on "Mary Mary Mary". With tied embeddings it is always there, and the blocks must overcome
 # it. That the path can be written down at all, as one matrix product through the model, is the first circuit of Elhage
 # et al. (2021).
 #
@@ -1010,29 +1010,31 @@ distribution(
 # come twice, and name the other. How it does this is the subject of a famous paper (Wang et al., 2022), and of a later
 # chapter.
 #
-# Nothing stops you from looking into deeper layers now. Here is a nonsense text, written twice; the heads of the second
-# layer read a stream that your first block has already written to.
+# Nothing stops you from looking into deeper layers now. Here is a nonsense text, written twice; the heads of layer 2, the
+# third, read a stream that your first two blocks have already written to.
 
 # %%
+layer = 2
 nonsense = to_tokens(2 * " key Mary Rome tennis cake river blue Tom")
 with torch.no_grad():
     resid = model.embed(nonsense) + model.pos_embed(nonsense)
-    resid = model.blocks[0](resid)
-    patterns = head_patterns(model.blocks[1].attn, model.blocks[1].ln1(resid))
+    for block in model.blocks[:layer]:
+        resid = block(resid)
+    patterns = head_patterns(model.blocks[layer].attn, model.blocks[layer].ln1(resid))
 
 attention(
     patterns[0],
     token_strings(nonsense),
-    title="Where the heads of the second layer look in a text that repeats",
-    heads=[head_label(1, head) for head in range(cfg.n_heads)],
+    title=f"Where the heads of layer {layer} look in a text that repeats",
+    heads=[head_label(layer, head) for head in range(cfg.n_heads)],
 )
 
 # %% [markdown]
-# **You should see**, in the organism, two things. In the first half L1H1 and L1H2 rest almost wholly on BOS: they have found
-# nothing (L1H0 and L1H3 are less tidy). In the second half a stripe appears in all four heads, parallel to the diagonal:
-# at the second ` key` L1H2 and L1H3 look at ` Mary`, which came *after* the first ` key`; at the second ` Mary` all four
-# look at ` Rome`, and so on to the end. They have never seen this text. These are **induction heads**, and chapter 2 finds
-# out how they work. (In GPT-2 small they come later, around layer 5.)
+# **You should see**, in the organism, two things. In the first half L2H2 rests almost wholly on BOS, and L2H1 on the first
+# word: they have found nothing (L2H0 and L2H3 are less tidy). In the second half a stripe appears in all four heads,
+# parallel to the diagonal, clearest in L2H2 and L2H3: at the second ` key` they look at ` Mary`, which came *after* the
+# first ` key`; at the second ` Mary` they look at ` Rome`, and so on to the end. They have never seen this text. These are
+# **induction heads**, and chapter 2 finds out how they work. (In GPT-2 small they come later, around layer 5: set `layer`.)
 #
 # ### A story
 #
@@ -1147,8 +1149,8 @@ heatmap(
 )
 
 # %% [markdown]
-# **You should see** that words nobody could have known are expensive (who the story is about, where they went, what
-# was given); while words that grammar dictates cost almost nothing. And look at the two places where a name comes *back*:
+# **You should see** that words nobody could have known are expensive (how the text begins, who it is about, where they went,
+# what was given), while words that grammar dictates cost little or nothing. And look at the two places where a name comes *back*:
 # they are far cheaper than its first mention. Something in the model looked back. Chapter 2 begins to find out what.
 #
 # ## The residual stream is a sum
@@ -1254,9 +1256,9 @@ lines(
 # %% [markdown]
 # **You should see** that lengths do not simply add up. Writes that are at right angles to the stream lengthen it a
 # little, a write that points against what is there already makes it shorter, and only what points the same way adds its
-# full length. In the organism the first MLP writes nearly all that there is of the stream after layer 0, the middle
-# layers hardly lengthen it, and then the last MLP makes it more than three times as long: a write of length 1 that
-# decides something in layer 0 would be drowned in layer 3.
+# full length. In the organism the first MLP writes nearly all that there is of the stream after layer 0, layer 1 hardly
+# lengthens it, layer 2 by a third, and then the last MLP makes it more than three times as long: a write of length 1
+# that decides something in layer 0 would be drowned in layer 3.
 #
 # The second picture is about the answer. Take the sentence *When Mary and John went to the store, John gave a drink
 # to*, and the logit of ` Mary`. The logits come from the sum through `ln_final` and `unembed`. The unembedding is
@@ -1302,8 +1304,10 @@ residual_sum(
 # again: which bars tell the two names apart?
 #
 # Mind the word *direct*. A bar shows what a component wrote straight into the answer. A component in layer 0 may have a
-# small bar and still be indispensable, because a later one reads what it wrote. Such *indirect* effects do not show
-# here; chapters 2 and 4 measure them by intervening.
+# small bar and still be indispensable, because a later one reads what it wrote. In the organism `L0.attn` is such a one:
+# it has no bar to speak of, and yet, if what L0H1 brings to the last position is set to zero, the logit of ` Mary` leads
+# that of ` John` by less than 2 in place of 5.8. Such *indirect* effects do not show here; chapters 2 and 4 measure them
+# by intervening.
 #
 # ## MLP neurons as keys and values
 #
@@ -1456,15 +1460,15 @@ neuron_table(
 )
 
 # %% [markdown]
-# **You should see** some neurons whose two ends fit together: the end of a sentence, or the beginning of a text, and the
-# words with which a sentence begins; a name at the head of a sentence, and what people do next; a verb or a person after
-# whom a place may follow, and ` in`, ` under`, ` near`. Others, in the same table, fit no such story. The last layer's
+# **You should see** some neurons whose two ends fit together: the end of a sentence, and the words with which a sentence
+# begins; ` a`, and things or colours; ` he` or ` she`, and what people did; ` went to the`, and places where one can go.
+# Others, in the same table, fit no such story, or only in part. The last layer's
 # scores are larger: its neurons have nobody left to write to but the unembedding, while those of the first layer write
 # for all the layers above them as well. (`<unk>` stands first so often because it occurs in no text: training never
 # asked anything of its logit but to be low in the end, so its score tells of no single neuron.)
 #
 # These neurons were chosen for a large effect, though. Put `range(8)` in place of `strongest_neurons(layer, 4)` and
-# look at eight that were not chosen: most make much less sense.
+# look at eight that were not chosen: most make much less sense, above all in the first layer.
 #
 # How far the key-value picture carries is contested, and you should know where:
 #
@@ -1840,9 +1844,12 @@ for prompt in (" One day", " Once there was a"):
     print(as_story(greedy(writer, to_tokens(prompt), 50)[0]), "\n")
 
 # %% [markdown]
-# Every word was the best one at its moment. The organism, whose world is small, gets through it well; GPT-2 soon says
-# the same sentence again and again (try it with `MODEL = "gpt2"`). Copying what stands in the context is a good guess on
-# average, and greedy text makes the good guess every time. A text of nothing but good guesses is not a typical text.
+# Every word was the best one at its moment, and yet Harry talks with Harry and gives him one thing after the other, and
+# the friend of Betty is called Betty. No text of the corpus says such a thing. With whom does Harry talk? Any name could
+# follow, so the model gives none of them much: ` Harry` gets 3%, and all other names together nearly all the rest. But 3%
+# is more than any *one* of the others gets. GPT-2 soon says the same sentence again and again (try it with
+# `MODEL = "gpt2"`), for a like reason: copying what stands in the context is often the best single guess, and greedy text
+# makes the best guess every time. A text of nothing but best guesses is not a typical text.
 
 # %% [markdown]
 # ### Temperature
@@ -2019,7 +2026,10 @@ check(top_p_filter)
 # a text a model has a choice.
 
 # %%
-text = to_tokens(" Once there was a little girl named Mary. One day Mary and Anna went to the store. Mary gave a cake to Anna.")
+text = to_tokens(
+    " Once there was a clever girl named Mary. Her aunt made a cookie for her. Then her friend Anna came by and looked at"
+    " the cookie. Mary cut the cookie in two and gave one half to Anna."
+)
 kept = torch.isfinite(top_p_filter(writer(text)[0], 0.9)).sum(dim=-1)
 heatmap(
     [kept[:-1].log2()],
@@ -2031,8 +2041,8 @@ heatmap(
 
 # %% [markdown]
 # **You should see** pale stretches, where one or two tokens hold nearly everything, and dark places where dozens share
-# it: new names, and how a text begins. No single $k$ fits both. Where a name comes back, up to the last ` Anna`, two or
-# three tokens are enough, and some circuit has to know which names there are.
+# it: new names, and how a text begins. No single $k$ fits both. Where a name or a thing comes *back*, the second ` Mary`,
+# ` cookie` and ` Anna`, one or two tokens are enough, and some circuit has to know which names and things there are.
 
 # %% [markdown]
 # ### The frequency penalty
@@ -2232,7 +2242,7 @@ lines(
 )
 
 # %% [markdown]
-# **You should see** the curve cross the dashed line somewhat below 1. On real text the model's own distribution is the
+# **You should see** the curve cross the dashed line somewhat below 1 (in the organism at about 0.7). On real text the model's own distribution is the
 # one that training fitted, and a perfect model would cross at exactly 1. But once an odd word has been drawn, the model
 # continues a text unlike any that it has read, is unsure, and draws odder ones. Turning the temperature down, as people
 # do, makes such words rarer; too far down, and the text is safer than any real one.
@@ -2680,7 +2690,7 @@ def beam_search(
 check(beam_search)
 
 # %% [markdown]
-# **You should see** the log-probability rise with the number of beams, but in leaps.
+# **You should see** that more beams need not help at all, until at last the log-probability leaps.
 
 # %%
 start = to_tokens(" Once there was a")[0]
@@ -2695,9 +2705,9 @@ print(f"\n300 samples: mean {log_probs.mean():.2f}, best {log_probs.max():.2f}")
 # %% [markdown]
 # Greedy misses the most likely text, and twenty beams miss it too: the text that 300 beams find begins with words that
 # twenty had dropped before the likely part came. Look at the last line as well: 300 random samples hold one that is far
-# likelier than what twenty beams found. A search that keeps the best beginnings does not keep the best texts. And the
-# best text is an outlier: most of the model's probability lies on texts that are much less likely, one by one, but so
-# many. In open-ended writing large beams even make texts worse; they are used where there is one right answer, as in
+# likelier than what twenty beams found, and a little likelier even than what 300 did. A search that keeps the best
+# beginnings does not keep the best texts. And the best text is an outlier: most of the model's probability lies on texts
+# that are much less likely, one by one, but so many. In open-ended writing large beams even make texts worse; they are used where there is one right answer, as in
 # translation.
 
 # %% [markdown]

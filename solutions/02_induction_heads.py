@@ -9,8 +9,8 @@
 #
 # 1. **by what they look at**: on random words that repeat, an induction head looks at the word after the last
 #    occurrence of the present one, and you write the score that says so;
-# 2. **by what breaks without them**: you switch heads off, one by one, and see copying disappear while everything else
-#    stays;
+# 2. **by what breaks without them**: you switch heads off, one by one and together, and see copying disappear while
+#    everything else stays;
 # 3. **by their weights alone**: without running the model, you multiply a few matrices and read off a head of the first
 #    layer that looks one position back, a head of the second layer that searches for what the first one wrote, and an
 #    output that says the word it found.
@@ -26,7 +26,7 @@
 # - say what is known and what is disputed about induction heads and in-context learning.
 #
 # **You need** chapter 1: the residual stream, attention patterns, LayerNorm, the unembedding. The whole chapter takes
-# about six hours.
+# about seven hours, six of them for the exercises.
 #
 # ## How this notebook works
 #
@@ -34,8 +34,10 @@
 # gives the next hint, `reveal(induction_score)` a solution, and `!circuits progress` says what is solved.
 #
 # Everything runs on **attn-only-2l**: two layers of eight attention heads each, no MLPs, 0.2 million parameters, trained
-# in 20 minutes on an invented language. It is as small as a model with induction heads can be. The organism of chapter 1
-# and, by one line, GPT-2 small have such heads too, and the same cells find them.
+# in 20 minutes on an invented language. Two layers are the fewest with which a model can have induction heads. The
+# organism of chapter 1 and GPT-2 small have such heads too: change `MODEL` below, and the cells of the first two proofs
+# find theirs. The third proof is written for two layers without MLPs. What you should see, and the titles of the
+# figures, are about attn-only-2l throughout.
 
 # %%
 import math
@@ -213,11 +215,11 @@ def labels(n_layers: int) -> list[str]:
     return [head_label(layer, head) for layer in range(n_layers) for head in range(model.cfg.n_heads)]
 
 
-short = plain[:1, :24]
-_, cache = model.run_with_cache(short)
+begin = plain[:1, :24]
+_, cache = model.run_with_cache(begin)
 attention(
     torch.cat([pattern_from_cache(cache, layer)[0] for layer in (0, 1)]),
-    [model.tokenizer.decode(token) for token in short[0]],
+    [model.tokenizer.decode(token) for token in begin[0]],
     title="Where the heads of the first two layers look, on text without copies",
     heads=labels(2),
 )
@@ -236,16 +238,17 @@ attention(
 
 
 # %%
-def written(layer: int) -> Float[Tensor, "batch pos head"]:
+def written(cache: ActivationCache, layer: int) -> Float[Tensor, "batch pos head"]:
     """The length of what each head would write if it looked at this position alone."""
-    W_O = model.blocks[layer].attn.W_O
     writes = einops.einsum(
-        cache["v", layer], W_O, "batch pos head d_head, head d_head d_model -> batch pos head d_model"
+        cache["v", layer], model.W_O[layer], "batch pos head d_head, head d_head d_model -> batch pos head d_model"
     )
     return writes.norm(dim=-1)
 
 
-at = {"BOS": written(1)[:, 0].mean(0), "another word": written(1)[:, 1:].mean((0, 1))}
+_, cache = model.run_with_cache(begin)
+lengths = written(cache, 1)
+at = {"BOS": lengths[:, 0].mean(0), "another word": lengths[:, 1:].mean((0, 1))}
 heatmap(
     torch.stack(list(at.values())),
     title="What the heads of layer 1 write when they look at BOS, and when at another word",
@@ -259,8 +262,8 @@ heatmap(
 # **You should see** that it depends on the head. In four of them (L1H1, L1H3, L1H4, L1H6) BOS brings back about a third of
 # what another word brings; in L1H0 it is two thirds, in L1H2 and L1H5 about as much, and in L1H7 half as much again. A
 # head at rest still adds its vector for BOS, the same one at every position. So "it looks at BOS, hence it does nothing"
-# is a guess, and for half of these heads a wrong one. Keep this in mind for ablation: what should a head be replaced by,
-# by nothing or by what it usually writes?
+# is a guess, and for half of these heads a wrong one. Keep this in mind for the second proof, where you switch heads off:
+# what should a head be replaced by, by nothing or by what it usually writes?
 #
 # ## A score is a definition
 #
@@ -419,7 +422,7 @@ heatmap(
 # for each position.
 
 # %%
-LAYER, HEAD = 0, 2  # L0H2; in the organism L0H0 does this job, in GPT-2 small L4H11
+LAYER, HEAD = 0, 2  # L0H2; in the organism L0H3 does this job, in GPT-2 small L4H11
 
 _, cache = model.run_with_cache(plain)
 pattern = cache["pattern", LAYER][:, HEAD]
@@ -441,7 +444,8 @@ lines(
 # works. (The very last position has no next word to predict, and was never trained.)
 #
 # Why only the first half? A likely reason: what is copied in training mostly comes from there, since it must have stood
-# earlier, and there the head is at its post. You will meet the hole at position 37 again.
+# earlier (a text of random words that repeats begins again after 44 words at the latest). You will meet the hole at
+# position 37 again.
 #
 # ## Text that can only be copied
 #
@@ -580,11 +584,11 @@ lines(
 
 # %%
 bos = model.tokenizer.bos_token_id
-short = repeated_tokens(model.cfg.d_vocab, 1, 12, bos, torch.Generator().manual_seed(2)).to(device)
-_, cache = model.run_with_cache(short)
+twelve = repeated_tokens(model.cfg.d_vocab, 1, 12, bos, torch.Generator().manual_seed(2)).to(device)
+_, cache = model.run_with_cache(twelve)
 attention(
     cache["pattern", 1][0],
-    [model.tokenizer.decode(token) for token in short[0]],
+    [model.tokenizer.decode(token) for token in twelve[0]],
     title="Layer 1, on 12 random words that come twice",
     heads=[head_label(1, head) for head in range(model.cfg.n_heads)],
 )
@@ -675,7 +679,7 @@ def show(pattern, hook):
     print(f"{hook.name} of layer {hook.layer()}: {list(pattern.shape)}")
 
 
-model.run_with_hooks(short, return_type=None, fwd_hooks=[(lambda name: name.endswith("hook_pattern"), show)])
+model.run_with_hooks(twelve, return_type=None, fwd_hooks=[(lambda name: name.endswith("hook_pattern"), show)])
 
 # %% [markdown]
 # Now write `induction_scores`: one run of the model, in which a hook at each layer's pattern stores that layer's scores in
@@ -788,7 +792,7 @@ lines(
 # 1. **Is it the repetition, or just the distance?** A head that always looks 39 back, whatever stands there, would get
 #    the same score. So measure on random words that do not come again, and with other lengths.
 # 2. **Is it this text?** Other random words must give the same heads.
-# 3. **Is it this model?** The organism was trained on sentences about people and places.
+# 3. **Is it this model?** The organism was trained on other text, mostly sentences about people and places.
 
 
 # %%
@@ -806,13 +810,13 @@ for length in (10, 25, 40):
     tokens = repeated_tokens(model.cfg.d_vocab, 100, length, bos, generator).to(device)
     print(f"length {length}:     ", best_heads(induction_scores(model, tokens, length)))
 
-other = load_model("organism", device=device)
-tokens = repeated_tokens(other.cfg.d_vocab, 50, LENGTH, other.tokenizer.bos_token_id, generator).to(device)
-print("the organism:  ", best_heads(induction_scores(other, tokens, LENGTH)))
+organism = load_model("organism", device=device)
+tokens = repeated_tokens(organism.cfg.d_vocab, 50, LENGTH, organism.tokenizer.bos_token_id, generator).to(device)
+print("the organism:  ", best_heads(induction_scores(organism, tokens, LENGTH)))
 
 # %% [markdown]
 # **You should see** scores of .03 and less where nothing comes again, the same seven heads at every length, with L1H0 in
-# front, and in the organism its four heads of layer 1, with .78 to .95, and L2H1 with .71.
+# front, and in the organism the four heads of layer 2, with .86 to .94, and no other.
 #
 # So these heads look at the word that followed last time, because it followed last time. What has *not* been shown:
 #
@@ -823,8 +827,8 @@ print("the organism:  ", best_heads(induction_scores(other, tokens, LENGTH)))
 # - **That this is all they do.** On other texts the same heads may do other things. In the score, these texts do not occur.
 # - **How they do it.** That L0H2 takes part is a guess from one missing entry.
 #
-# The next parts answer these in turn: what each head contributes to the right word, what breaks without it, and what its
-# weights say.
+# That was the first proof. The next parts answer these in turn: what each head contributes to the right word, what breaks
+# without it, and what its weights say.
 
 # %% [markdown]
 # ## From where a head looks to what it does
@@ -849,14 +853,14 @@ print("the organism:  ", best_heads(induction_scores(other, tokens, LENGTH)))
 # | can it be known? | | no | no | no | no | yes | yes |
 
 # %%
-repeated = repeated_tokens(
+twice = repeated_tokens(
     model.cfg.d_vocab, 20, LENGTH, model.tokenizer.bos_token_id, torch.Generator().manual_seed(0)
 ).to(device)
 second_half = slice(LENGTH + 1, 2 * LENGTH)  # of losses: the words that can be known
 chance = math.log(model.cfg.d_vocab - 1)
 
-repeated_logits, repeated_cache = model.run_with_cache(repeated)
-losses = -per_token_log_probs(repeated_logits, repeated)
+twice_logits, twice_cache = model.run_with_cache(twice)
+losses = -per_token_log_probs(twice_logits, twice)
 print(
     f"loss in nats per word: first half {losses[:, 1:LENGTH].mean():.2f}, second half {losses[:, second_half].mean():.2f}"
 )
@@ -917,11 +921,11 @@ def logit_lens(
 check(logit_lens)
 
 # %%
-few = repeated[:8]
+few = twice[:8]
 names = ["the embeddings", *(f"up to layer {layer}" for layer in range(model.cfg.n_layers))]
 by_row = {name: -per_token_log_probs(row, few).mean(dim=0) for name, row in zip(names, logit_lens(model, few))}
-on_plain = [-per_token_log_probs(row, plain[:8]).mean().item() for row in logit_lens(model, plain[:8])]
-print("on plain text:", ", ".join(f"{name} {loss:.1f}" for name, loss in zip(names, on_plain)), "nats")
+lens_on_plain = [-per_token_log_probs(row, plain[:8]).mean().item() for row in logit_lens(model, plain[:8])]
+print("on plain text:", ", ".join(f"{name} {nats:.1f}" for name, nats in zip(names, lens_on_plain)), "nats")
 
 lines(
     range(1, 2 * LENGTH + 1),
@@ -955,8 +959,7 @@ lines(
 #
 # $$\text{logit}_t = \sum_c \frac{\text{write}_c}{\text{scale}} \cdot W_U[:, t] \; + \; b_U[t]$$
 #
-# This is **direct logit attribution**. `load_model` has made it simpler than it was in chapter 1 (TransformerLens calls
-# this compatibility mode; no log-probability changes by it):
+# This is **direct logit attribution**. Compatibility mode makes it simpler than it was in chapter 1:
 #
 # - the weights of `ln_final` are folded into `W_U` and `b_U`, so they need no mention;
 # - all that is written into the stream is centred: its mean over `d_model` is 0, so LayerNorm has no mean to subtract;
@@ -1042,12 +1045,12 @@ check(logit_attribution)
 # Now see who writes the right word, on average over the second half.
 
 # %%
-attribution = logit_attribution(model, repeated_cache, repeated)
+attribution = logit_attribution(model, twice_cache, twice)
 on_second_half = attribution[:, :, second_half].mean(dim=(1, 2))
 
 residual_sum(
     dict(zip(component_labels(model), on_second_half.tolist())),
-    total=repeated_logits[:, :-1].gather(-1, repeated[:, 1:, None])[:, second_half].mean().item(),
+    total=twice_logits[:, :-1].gather(-1, twice[:, 1:, None])[:, second_half].mean().item(),
     title="Who writes the right word, on random words that repeat? The heads that look at it",
     value_name="logit above the mean",
 )
@@ -1105,8 +1108,8 @@ heatmap(
 # logits = model.run_with_hooks(tokens, fwd_hooks=[("blocks.0.attn.hook_z", louder)])
 # ```
 #
-# `run_with_hooks` takes its hooks away again, even when something goes wrong in between. `model.add_hook(...)` leaves
-# them on the model until `model.reset_hooks()`, which is a well-known way to measure nonsense for an afternoon.
+# Use `run_with_hooks`, which takes its hooks off again. A hook of `model.add_hook` that stayed on would ablate the head in
+# everything that you measure afterwards.
 
 
 # %%
@@ -1152,14 +1155,14 @@ check(ablate_head)
 
 # %%
 n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
-induction = induction_scores(model, repeated, LENGTH)
-previous = torch.stack([previous_token_score(repeated_cache["pattern", layer]) for layer in range(n_layers)])
+induction = induction_scores(model, twice, LENGTH)
+previous = torch.stack([previous_token_score(twice_cache["pattern", layer]) for layer in range(n_layers)])
 
 curves = {"the whole model": losses.mean(dim=0)}
-for kind, scores in {"induction head": induction, "previous-token head": previous}.items():
-    layer, head = divmod(scores.argmax().item(), n_heads)
-    logits = ablate_head(model, repeated, layer, head)
-    curve = curves[f"without {kind} {head_label(layer, head)}"] = -per_token_log_probs(logits, repeated).mean(dim=0)
+for kind, by_head in {"induction head": induction, "previous-token head": previous}.items():
+    layer, head = divmod(by_head.argmax().item(), n_heads)
+    logits = ablate_head(model, twice, layer, head)
+    curve = curves[f"without {kind} {head_label(layer, head)}"] = -per_token_log_probs(logits, twice).mean(dim=0)
     print(f"second half without {head_label(layer, head)}: {curve[second_half].mean():.2f} nats")
 
 lines(
@@ -1179,10 +1182,11 @@ lines(
 # <details><summary>Another question: without L0H2, why is word 77, and it alone, predicted well?</summary>
 #
 # You met position 37 before: it is one of the few at which L0H2 looks at BOS in place of the word before, so that it
-# leaves no note there. Ablate L0H2, and *every* position looks like position 37. Measured: without L0H2, nearly half of
-# L1H0's attention goes to position 37, from *all* queries of the second half. So the model says the word at position 37
-# again and again, with confidence; hence a loss far above chance, and hence one hit, when word 77 is the word at 37. In
-# the whole model it is the other way round: 77 is the one word that it finds hard.
+# leaves no note there. Ablate L0H2, and no position has a note. Measured: L1H0 then pays about 0.4 of its attention to
+# position 37, from every query after position 60, whatever its word. So the model says the word at position 37 again and
+# again, in nearly half of the second half; hence a loss far above chance, and hence one hit, when word 77 is the word at
+# 37. Why there? Without the notes, the scores of all seven heads are highest at position 37, from its position embedding:
+# layer 1 has learned to favour the place that it cannot find by a note. (You can read this off with exercise 2.18.)
 # </details>
 #
 # Score every head, to see. In `how="mean"` each head must get its own average, taken in the same run.
@@ -1229,7 +1233,7 @@ check(ablation_scores)
 
 # %%
 direct = on_second_half[is_head].reshape(n_layers, n_heads)
-needed = ablation_scores(model, repeated, LENGTH, how="mean")
+needed = ablation_scores(model, twice, LENGTH, how="mean")
 
 compare(
     direct,
@@ -1250,7 +1254,7 @@ compare(
 # word; each can be spared because six remain. To show that, ablate several at once.
 
 # %% [markdown]
-# ### The proof: copying is gone, and nothing else
+# ### The second proof: copying is gone, and nothing else
 #
 # A claim of the form "these heads copy" has two halves. Without them, copying must fail. And what is not copying must
 # stay as it was; a model that is broken altogether cannot copy either. So we need a text on which copying does not
@@ -1289,7 +1293,7 @@ print(f"{'nats per word, ablated:':36} {'words, repeated':>21} {'plain text':>19
 print(f"{'':36} {'zero':>13} {'mean':>7} {'zero':>11} {'mean':>7}")
 for name, heads in sets.items():
     row = []
-    for tokens, counted in ((repeated, second_half), (plain, slice(None))):
+    for tokens, counted in ((twice, second_half), (plain, slice(None))):
         for how in ("zero", "mean"):
             logits = model.run_with_hooks(tokens, fwd_hooks=ablate_together(heads, how))
             row.append(-per_token_log_probs(logits, tokens)[:, counted].mean().item())
@@ -1311,13 +1315,14 @@ for name, heads in sets.items():
 # - **It is not just any heads.** Take away the seven other heads of layer 0, and copying hardly suffers, while plain
 #   text does. A lesion that hurts one thing and spares the other, beside a lesion that does the opposite, is what
 #   neurologists call a double dissociation, and it is as strong as evidence by ablation gets.
-# - **Zero and mean disagree** where many heads go at once. With zeros in place of seven heads, the second half is
-#   much *worse* than chance, 7.6 nats: the scale of the stream and what the other parts are used to
-#   are upset as well. Had we reported only that number, we would have measured damage and called it copying.
+# - **Zero and mean disagree** where many heads go at once. With zeros in place of seven heads, the second half is much
+#   *worse* than chance, 7.65 nats: the scale of the stream and what the other parts are used to are upset as well. Had
+#   we reported only that number, we would have measured damage and called it copying.
 #
 # With `MODEL = "organism"` the same cells give the same picture in a model with MLPs that was trained on stories: without
-# its five induction heads copying is gone (6.6 nats, chance is 6.7), and without its previous-token head L0H0 nearly so
-# (5.6).
+# its four induction heads copying is gone (6.7 nats, which is chance), and without its previous-token head L0H3 nearly so
+# (5.6). Only the columns for plain text do not carry over. There the text is one sentence that names the same people
+# again and again, so that copying helps.
 #
 # So far the two kinds of proof, by attention and by intervention, agree on which heads copy. What neither says is
 # *how*: how does a head find the place after an earlier occurrence of a word? That stands in the weights.
@@ -1326,8 +1331,8 @@ for name, heads in sets.items():
 # ## Third proof: the weights alone
 #
 # So far you ran the model and watched. A head that behaves like an induction head on random words might still do it in
-# many ways, and on other text do something else. Its weights are the same on all texts. In the rest of this chapter you
-# multiply them, and read off a circuit of two heads, with a number for each of its three parts:
+# many ways, and on other text do something else. Its weights are the same on all texts. In this part you multiply
+# them, and read off a circuit of two heads, with a number for each of its three parts:
 #
 # 1. a head of layer 0 looks one position back and copies which word stands there;
 # 2. a head of layer 1 looks for a position where *that copy* equals the word that it stands on;
@@ -1402,13 +1407,12 @@ check(ov_circuit)
 # score to speak of. Rows are the word looked at, columns the word whose logit is changed.
 
 # %%
-length, bos = 40, model.tokenizer.bos_token_id
-tokens = repeated_tokens(model.cfg.d_vocab, 10, length, bos, torch.Generator().manual_seed(2)).to(device)
-_, cache = model.run_with_cache(tokens)
-induction = induction_scores(model, tokens, length)
+sample = repeated_tokens(model.cfg.d_vocab, 10, LENGTH, bos, torch.Generator().manual_seed(2)).to(device)
+_, sample_cache = model.run_with_cache(sample)
+induction = induction_scores(model, sample, LENGTH)
 
-layer, head = divmod(induction.argmax().item(), model.cfg.n_heads)
-other = induction[layer].argmin().item()
+copy_layer, copy_head = divmod(induction.argmax().item(), model.cfg.n_heads)
+no_copy_head = induction[copy_layer].argmin().item()
 some = torch.linspace(10, model.cfg.d_vocab - 1, 24).long().to(device)
 words = [model.tokenizer.decode([token]) for token in some.tolist()]
 
@@ -1419,9 +1423,12 @@ def block(circuit: FactoredMatrix) -> Float[Tensor, "word word"]:
 
 
 compare(
-    *(block(ov_circuit(model, layer, h)) for h in (head, other)),
-    title=f"What {head_label(layer, head)} writes about a word is that word",
-    titles=(f"{head_label(layer, head)}, an induction head", f"{head_label(layer, other)}, which is none"),
+    *(block(ov_circuit(model, copy_layer, h)) for h in (copy_head, no_copy_head)),
+    title=f"What {head_label(copy_layer, copy_head)} writes about a word is that word",
+    titles=(
+        f"{head_label(copy_layer, copy_head)}, an induction head",
+        f"{head_label(copy_layer, no_copy_head)}, which is none",
+    ),
     x=words,
     y=words,
     x_name="word whose logit changes",
@@ -1508,11 +1515,11 @@ heatmap(
 # each other.
 
 # %%
-copiers = [h for h in range(model.cfg.n_heads) if induction[layer, h] > 0.4]
-circuits = [ov_circuit(model, layer, h) for h in copiers]
+copy_heads = [h for h in range(model.cfg.n_heads) if induction[copy_layer, h] > 0.4]
+circuits = [ov_circuit(model, copy_layer, h) for h in copy_heads]
 together = FactoredMatrix(torch.cat([c.A for c in circuits], dim=-1), torch.cat([c.B for c in circuits], dim=-2))
 print(
-    f"{len(copiers)} induction heads of layer {layer} together: {copying_score(first_words(together)):.3f} of all words copied"
+    f"{len(copy_heads)} induction heads of layer {copy_layer} together: {copying_score(first_words(together)):.3f} of all words copied"
 )
 
 # %% [markdown]
@@ -1587,11 +1594,12 @@ heatmap(
 # And L0H2, the previous-token head, has −0.06: it does not copy to the *logits* at all. It was not meant to. What it
 # writes is for the heads of layer 1 to read.
 #
-# > **On the organism** the induction heads of layer 1 have *negative* scores, −0.79 to −0.93, though they do copy. There
-# > an MLP stands between the embedding and layer 1, and rewrites every word: the stream that those heads read hardly
-# > contains `W_E`. Put $W_E + \text{MLP}_0(W_E)$ in its place, the embedding as layer 1 meets it, and the four scores
-# > are 0.97 to 1.00. The same goes for the search that you will read off further down. A circuit read off weights is as
-# > good as the assumption about what goes in.
+# > **On the organism** the induction heads, those of layer 2, have *negative* scores, −0.73 to −0.85, though they do
+# > copy. There MLPs stand between the embedding and layer 2, and the first one rewrites every word: the stream that those
+# > heads read hardly contains `W_E`. Put $W_E + \text{MLP}_0(W_E)$ in its place, the embedding as layer 1 meets it, and
+# > the four scores are 0.98 to 1.00. The same goes for the search that you will read off further down: the note of the
+# > previous-token head goes through that MLP, too. A circuit read off weights is as good as the assumption about what
+# > goes in.
 #
 # ### Where positions alone make a head look
 #
@@ -1643,7 +1651,7 @@ def previous_token_circuit(
 check(previous_token_circuit)
 
 # %%
-ln_scale = cache["scale", 0, "ln1"][:, 1:].mean().item()  # BOS, at position 0, has a scale of its own
+ln_scale = sample_cache["scale", 0, "ln1"][:, 1:].mean().item()  # BOS, at position 0, has a scale of its own
 by_position = torch.stack([previous_token_circuit(model, 0, h, ln_scale) for h in range(model.cfg.n_heads)])
 one_back = by_position.diagonal(-1, -2, -1)  # [head query], queries 1 and later
 
@@ -1652,10 +1660,10 @@ for h, share in enumerate(one_back.mean(-1).tolist()):
     print(f"{head_label(0, h)}  {share:.2f} of its attention one position back, by positions alone")
 
 # %%
-looks_back = one_back.mean(-1).argmax().item()
+back_head = one_back.mean(-1).argmax().item()
 heatmap(
-    by_position[looks_back, :128, :128],
-    title=f"Where positions alone make {head_label(0, looks_back)} look",
+    by_position[back_head, :128, :128],
+    title=f"Where positions alone make {head_label(0, back_head)} look",
     x_name="key position",
     y_name="query position",
     value_name="attention",
@@ -1672,26 +1680,27 @@ heatmap(
 # words.
 
 # %%
-measured = cache["pattern", 0][:, looks_back].mean(0).diagonal(-1)
+measured = sample_cache["pattern", 0][:, back_head].mean(0).diagonal(-1)
 lines(
     list(range(1, len(measured) + 1)),
-    {"by positions alone": one_back[looks_back][: len(measured)], "measured": measured},
-    title=f"{head_label(0, looks_back)}, one position back: the weights said where it fails",
+    {"by positions alone": one_back[back_head][: len(measured)], "measured": measured},
+    title=f"{head_label(0, back_head)}, one position back: the weights said where it fails",
     x_name="query position",
     y_name="attention to the position before",
 )
 
 # %% [markdown]
 # **You should see** two lines that lie on each other, gaps and all. And it goes further: a position that holds no note
-# about the word before it cannot be found by an induction head. At position 37 there is none, so where the words repeat
-# after forty, the model should stumble at position 77. Look back at its accuracy, place by place:
+# about the word before it cannot be found by an induction head. So where the words repeat after forty, the model should
+# stumble at position 77. There was a tooth at 77 in the loss; now it follows from the weights. The same in accuracy, on
+# new texts:
 
 # %%
-more = repeated_tokens(model.cfg.d_vocab, 200, length, bos, torch.Generator().manual_seed(3)).to(device)
+more = repeated_tokens(model.cfg.d_vocab, 200, LENGTH, bos, torch.Generator().manual_seed(3)).to(device)
 right = (model(more)[:, :-1].argmax(-1) == more[:, 1:]).float().mean(0)  # entry p - 1 is about the token at position p
 lines(
-    list(range(length + 1, 2 * length + 1)),
-    {"share right": right[length:]},
+    list(range(LENGTH + 1, 2 * LENGTH + 1)),
+    {"share right": right[LENGTH:]},
     title="The second time, the model stumbles where the first time nothing looked back",
     x_name="position of the repeated word",
     y_name="share of words guessed right",
@@ -1700,12 +1709,9 @@ lines(
 # %% [markdown]
 # **You should see** about 0.95 everywhere but in two places. The first repeated word, at position 41, cannot be found
 # by induction: the word before it, at position 40, stands there for the first time. (Three of four are guessed right
-# all the same. How? Try to find out.) And position 77 drops to 0.80, as the weights said. It does not drop to 0, so
-# there are other hints to go by.
-#
-# Why may the head fail from 57 on, and the model be good all the same? A likely reason: in the texts that it was
-# trained on, a repeated run of random words was at most 44 words long, so what is to be found again mostly stands
-# early.
+# all the same, though with little confidence: the loss there was 3.5. It is the bet on the first word, on which you saw
+# L1H0 wait.) And position 77 drops to 0.80, as the weights said. It does not drop to 0, so there are other hints to go
+# by.
 #
 # ### What the second head reads, part by part
 #
@@ -1774,9 +1780,8 @@ check(decompose_resid)
 # Two details decide whether the terms add up:
 #
 # - **LayerNorm is frozen.** Each position is divided by one number, its own spread, as it was in the real run:
-#   `cache["scale", layer, "ln1"]`, of shape `batch pos 1`. All parts at a position share it. (Subtracting the mean is no
-#   longer needed. `load_model` centres all weights that write to the stream, so every part has mean 0 already; and the
-#   learned scale and shift of LayerNorm are folded into `W_Q`, `b_Q` and so on.)
+#   `cache["scale", layer, "ln1"]`, of shape `batch pos 1`. All parts at a position share it. (In compatibility mode every
+#   part has mean 0 already, and the learned scale and shift of LayerNorm are in `W_Q`, `b_Q` and so on.)
 # - **The biases are one more part**, on each side: $b_Q$ belongs to no $x_i$. It comes last.
 #
 # So with $n$ parts there are $(n + 1)^2$ terms. For each query and key they sum to the score before the mask:
@@ -1843,21 +1848,21 @@ def input_labels(model: TransformerBridge, layer: int) -> list[str]:
 
 def reasons(layer: int, head: int) -> Float[Tensor, "query_component key_component"]:
     """Each pair's share in preferring the right place over the mean place, from repeated words, averaged."""
-    _, few = model.run_with_cache(tokens[:4])
+    _, few = model.run_with_cache(sample[:4])
     scores = attention_scores_by_input(model, few, layer, head)
-    repeated = range(length + 1, 2 * length + 1)
-    found = torch.stack([scores[..., query, query + 1 - length] for query in repeated], dim=-1)
-    anywhere = torch.stack([scores[..., query, 1 : query + 1].mean(-1) for query in repeated], dim=-1)
+    queries = range(LENGTH + 1, 2 * LENGTH + 1)
+    found = torch.stack([scores[..., query, query + 1 - LENGTH] for query in queries], dim=-1)
+    anywhere = torch.stack([scores[..., query, 1 : query + 1].mean(-1) for query in queries], dim=-1)
     return (found - anywhere).mean(dim=(-2, -1))
 
 
-labels = input_labels(model, layer)
-why = reasons(layer, head)
+parts = input_labels(model, copy_layer)
+why = reasons(copy_layer, copy_head)
 heatmap(
     why,
-    title=f"{head_label(layer, head)} finds the place because the key holds what the previous-token head wrote there",
-    x=labels,
-    y=labels,
+    title=f"{head_label(copy_layer, copy_head)} finds the place because the key holds what the previous-token head wrote there",
+    x=parts,
+    y=parts,
     x_name="part of the key",
     y_name="part of the query",
     signed=True,
@@ -1867,8 +1872,8 @@ heatmap(
 # %%
 best = why.flatten().topk(3)
 for value, place in zip(best.values.tolist(), best.indices.tolist()):
-    query_part, key_part = divmod(place, len(labels))
-    print(f"{value:6.2f}  query: {labels[query_part]:10} key: {labels[key_part]}")
+    query_part, key_part = divmod(place, len(parts))
+    print(f"{value:6.2f}  query: {parts[query_part]:10} key: {parts[key_part]}")
 print(f"{why.sum():6.2f}  all {why.numel()} pairs together")
 
 # %% [markdown]
@@ -1897,30 +1902,33 @@ def matching_circuit(model: TransformerBridge, earlier: int, layer: int, head: i
     return FactoredMatrix(model.W_E @ model.W_Q[layer, head], (written @ model.W_K[layer, head]).T)
 
 
-heads = range(model.cfg.n_heads)
+head_numbers = range(model.cfg.n_heads)
 matched = torch.tensor(
     [
-        [copying_score(first_words(matching_circuit(model, earlier, layer, later))) for later in heads]
-        for earlier in heads
+        [copying_score(first_words(matching_circuit(model, earlier, copy_layer, later))) for later in head_numbers]
+        for earlier in head_numbers
     ]
 )
 heatmap(
     matched,
-    title=f"Share of words that a head of layer {layer} finds best in what a head of layer 0 wrote about that word",
-    x=[head_label(layer, h) for h in heads],
-    y=[head_label(0, h) for h in heads],
+    title=f"Share of words that a head of layer {copy_layer} finds best in what a head of layer 0 wrote about that word",
+    x=[head_label(copy_layer, h) for h in head_numbers],
+    y=[head_label(0, h) for h in head_numbers],
     x_name="searches",
     y_name="wrote the note",
     value_name="share",
 )
 
 # %%
-searches, says = block(matching_circuit(model, looks_back, layer, head)), block(together)
+searches, says = block(matching_circuit(model, back_head, copy_layer, copy_head)), block(together)
 compare(
     searches / searches.abs().max(),
     says / says.abs().max(),
     title="The two circuits of induction: search for your own word, and say what you find (each over its largest entry)",
-    titles=(f"QK of {head_label(layer, head)}, through {head_label(0, looks_back)}", "OV of all induction heads"),
+    titles=(
+        f"QK of {head_label(copy_layer, copy_head)}, through {head_label(0, back_head)}",
+        "OV of all induction heads",
+    ),
     x=words,
     y=words,
     x_name="word in the note (QK), word written (OV)",
@@ -2042,16 +2050,16 @@ def random_composition(d_model: int, d_head: int, draws: int, generator: torch.G
     return torch.tensor([composition_score(low_rank(), low_rank()) for _ in range(draws)])
 
 
-chance = random_composition(model.cfg.d_model, model.cfg.d_head, 100, torch.Generator().manual_seed(0))
-baseline = chance.mean().item()
-print(f"random matrices: {baseline:.3f} ± {chance.std():.3f}; 1 / √d_model is {model.cfg.d_model**-0.5:.3f}")
+random_scores = random_composition(model.cfg.d_model, model.cfg.d_head, 100, torch.Generator().manual_seed(0))
+baseline = random_scores.mean().item()
+print(f"random matrices: {baseline:.3f} ± {random_scores.std():.3f}; 1 / √d_model is {model.cfg.d_model**-0.5:.3f}")
 
 compositions = {kind: composition_scores(model, kind) for kind in ("Q", "K", "V")}
 heatmap(
     compositions["K"],
     title=f"K-composition of layer 0 with layer 1; random matrices have {baseline:.2f}",
-    x=[head_label(1, h) for h in heads],
-    y=[head_label(0, h) for h in heads],
+    x=[head_label(1, h) for h in head_numbers],
+    y=[head_label(0, h) for h in head_numbers],
     x_name="later head",
     y_name="earlier head",
     value_name="score",
@@ -2146,7 +2154,7 @@ check(skip_trigrams)
 # %%
 def print_trigrams(layer: int, head: int, count: int = 12) -> None:
     """The strongest skip-trigrams of a head, without those about BOS, which no text repeats."""
-    scale = cache["scale", layer, "ln1"][:, 1:].mean().item()
+    scale = sample_cache["scale", layer, "ln1"][:, 1:].mean().item()
     found = [triple for triple in skip_trigrams(model, layer, head, 20 * count, scale) if bos not in triple[:3]]
     print(head_label(layer, head))
     for *triple, strength in found[:count]:
@@ -2329,9 +2337,9 @@ windows = invented_windows(150, 96, generator=generator).to(device)
 plain_windows = plain_text(40, 96, generator=generator).to(device)
 
 history = scores_along_training(steps, checkpoints.get, random_words, LENGTH)
-on_plain, in_context = [], []
+plain_losses, in_context = [], []
 for checkpoint in checkpoints.values():
-    on_plain.append(-per_token_log_probs(checkpoint(plain_windows), plain_windows).mean().item())
+    plain_losses.append(-per_token_log_probs(checkpoint(plain_windows), plain_windows).mean().item())
     window_losses = -per_token_log_probs(checkpoint(windows), windows)
     pairs = [in_context_learning_score(window_losses, early, early + 76) for early in range(5, 15)]
     in_context.append(sum(pairs) / len(pairs))
@@ -2339,7 +2347,7 @@ for checkpoint in checkpoints.values():
 along_training(
     steps,
     {
-        "plain text, nats": {"plain text": on_plain},
+        "plain text, nats": {"plain text": plain_losses},
         "repeated words, nats": {
             "first half": history["loss, first half"],
             "second half": history["loss, second half"],
@@ -2356,7 +2364,7 @@ along_training(
 print("  step   plain  first half  second half  in-context  induction  previous token")
 for row in zip(
     steps,
-    on_plain,
+    plain_losses,
     *(history[name] for name in list(history)[:2]),
     in_context,
     history["induction"],
@@ -2370,8 +2378,9 @@ for row in zip(
 #
 # - **The loss on what repeats falls** from 5.0 to 0.9 nats. Before, it had crept down from 5.9 to 5.0 without any
 #   induction head. How? By something simpler: a word that has occurred is likelier to occur again, after whichever
-#   word. Measured at step 800: 5.0 nats when the words come again in their order, 5.3 when they come again in another
-#   order, and 6.0 for words that are new. So a falling loss on the second half is no proof of induction by itself.
+#   word. Measured on 200 texts at step 800: 5.0 nats when the words come again in their order, 5.3 when they come again
+#   in another order, and 6.0 for words that are new. So a falling loss on the second half is no proof of induction by
+#   itself.
 # - **Induction and previous-token scores rise together**, from .05 and .07 to over .7 and .4. A previous-token head is
 #   of no use for copying before someone reads it, and an induction head has nothing to read before someone writes it.
 #   At step 850 both have barely begun; neither comes first and waits. A natural reading is that each makes the other
@@ -2435,9 +2444,10 @@ for row in zip(
 # - You can read a circuit off weights: what a head copies, where it looks, and through which head it reads.
 # - You can say which claim about induction heads each kind of evidence supports.
 #
-# Two of your three proofs used a text on which *only* copying helps, and the third no text at all. On real sentences several mechanisms overlap, and one
-# must find out which part does what for one behaviour. Chapter 4 does that, by exchanging activations between two
-# texts. Before that, chapter 3 asks what a direction in the residual stream means at all.
+# Two of your three proofs used a text on which *only* copying helps, and the third no text at all. On real sentences
+# several mechanisms overlap, and one must find out which part does what for one behaviour. Chapter 4 does that, by
+# exchanging activations between two texts. Before that, chapter 3 asks what a direction in the residual stream means at
+# all.
 #
 # ## Bonus problems
 #

@@ -133,7 +133,10 @@ for guess in probs.topk(6).indices.tolist():
 # | `cache["pattern", 1]` | `blocks.1.attn.hook_pattern` | the attention pattern | `batch head query key` |
 # | `cache["z", 1]` | `blocks.1.attn.hook_z` | values mixed by the pattern, before `W_O` | `batch pos head d_head` |
 # | `cache["attn_out", 1]` | `blocks.1.hook_attn_out` | what the layer's heads and `b_O` write | `batch pos d_model` |
+# | `cache["mlp_out", 1]` | `blocks.1.hook_mlp_out` | what the layer's MLP writes, in models that have one | `batch pos d_model` |
 # | `cache["resid_post", 1]` | `blocks.1.hook_resid_post` | the stream as the layer leaves it | `batch pos d_model` |
+# | `cache["scale", 1, "ln1"]` | `blocks.1.ln1.hook_scale` | what LayerNorm divides by before attention | `batch pos 1` |
+# | `cache["ln_final.hook_scale"]` | `ln_final.hook_scale` | what LayerNorm divides by before the unembedding | `batch pos 1` |
 #
 # The short name is a pair of the last word and the layer. Both find the same tensor. One thing to remember: `head` is
 # the *third* axis of q, k, v and z, and the *second* of the pattern. Most wrong einsums of this chapter are there.
@@ -161,7 +164,11 @@ print(f"{len(list(cache.keys()))} entries in all")
 # you meet a new library, or a hook whose name you do not quite believe, check it so.
 #
 # Take `d_head` from the shape of `q` itself. And let every tensor that you make live where `q` lives
-# (`device=q.device`), so that the same line runs on a GPU.
+# (`device=q.device`), so that the same line runs on a GPU. The result has the dtype of what you were given, here and in
+# the whole chapter: a float64 pattern has float64 scores.
+#
+# (There is a hook named `attn_scores`, too. In this version of TransformerLens it holds, for models like ours, the
+# pattern after the softmax. Trust, but check.)
 
 
 # %%
@@ -1372,6 +1379,9 @@ diagram("induction_circuit")
 # The product has `d_vocab` rows and columns. For 256 words that is nothing, for GPT-2 it is 10 GB, and all of it is
 # made of two thin matrices: `d_vocab` by `d_head`, and `d_head` by `d_vocab`. TransformerLens' `FactoredMatrix(A, B)`
 # keeps the two and stands for their product. It knows its shape, `.A`, `.B`, and, when you insist, the product `.AB`.
+#
+# TransformerLens stacks the weights of all layers: `model.W_V` has the axes `layer head d_model d_head`, and `model.W_O`
+# has `layer head d_head d_model`, so `model.W_V[layer, head]` belongs to one head.
 
 
 # %%
@@ -1390,7 +1400,7 @@ diagram("induction_circuit")
 # ]
 # [/exercise]
 def ov_circuit(model: TransformerBridge, layer: int, head: int) -> FactoredMatrix:
-    """W_E W_V W_O W_U of one head, source word by word written, kept as two factors that are thin.
+    """W_E W_V W_O W_U of one head, source word by word written, kept as two thin factors.
 
     After Elhage et al. (2021), https://transformer-circuits.pub/2021/framework.
     """

@@ -415,7 +415,7 @@ MISTAKES = [
     Mistake(
         "repeated_tokens",
         "tokens as floats",
-        "BOS is made with torch.ones or torch.zeros, which are floats, and torch.cat makes all tokens floats; use torch.full",
+        "token ids have type int64, as torch.randint gives them; a BOS of torch.ones makes all tokens floats: use torch.full",
         change=[("torch.full_like(segment[:, :1], bos)", "torch.ones(batch, 1, device=segment.device) * bos")],
     ),
     Mistake(
@@ -667,6 +667,17 @@ MISTAKES = [
         change=[("mean(dim=(0, -1))", "mean()")],
     ),
     # 2.8
+    Mistake(
+        "induction_scores",
+        "a hook that returns",
+        "the hook returns a tensor, which takes the pattern's place in the rest of the run; a hook that only reads returns nothing",
+        change=[
+            (
+                "scores[hook.layer()] = induction_score(pattern, length)\n",
+                "scores[hook.layer()] = induction_score(pattern, length)\n        return torch.zeros_like(pattern)\n",
+            )
+        ],
+    ),
     Mistake(
         "induction_scores",
         "hooks left on the model",
@@ -1017,6 +1028,23 @@ MISTAKES = [
             (
                 'z[:, :, head] = 0.0 if how == "zero" else z[:, :, head].mean(dim=(0, 1))',
                 'z[:] = 0.0 if how == "zero" else z.mean(dim=(0, 1))',
+            )
+        ],
+    ),
+    Mistake(
+        "ablate_head",
+        "nothing returned",
+        "the hook changes a copy of z and does not return it, so the run goes on with the old z; end the hook with return z",
+        change=[("        return z\n", "")],
+    ),
+    Mistake(
+        "ablate_head",
+        "a position for a head",
+        "axis 1 of z is the position, so one position of all heads is replaced; the heads are axis 2: z[:, :, head]",
+        change=[
+            (
+                'z[:, :, head] = 0.0 if how == "zero" else z[:, :, head].mean(dim=(0, 1))',
+                'z[:, head] = 0.0 if how == "zero" else z[:, head].mean(dim=(0, 1))',
             )
         ],
     ),
@@ -1388,7 +1416,7 @@ MISTAKES = [
     Mistake(
         "eigenvalue_copying_score",
         "lengths of the real parts",
-        "below stand the sizes of the real parts, too small for complex eigenvalues; take .abs() of the complex numbers",
+        "only real parts count below, and a complex eigenvalue is larger than its real part; divide by the sum of its .abs()",
         change=[("eigenvalues.abs().sum()", "eigenvalues.real.abs().sum()")],
     ),
     Mistake(

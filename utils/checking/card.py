@@ -128,10 +128,8 @@ def _failure(report: Report, complaint: Complaint) -> str:
 
 
 def _broken_below(report: Report) -> str:
-    verb = "does" if len(report.broken_below) == 1 else "do"
-    return (
-        f"this is built on your {' and '.join(report.broken_below)}, which {verb} not pass by itself: mend that first"
-    )
+    verb, own = ("does", "itself") if len(report.broken_below) == 1 else ("do", "themselves")
+    return f"this is built on your {' and '.join(report.broken_below)}, which {verb} not pass by {own}: mend that first"
 
 
 def _state(result) -> str:

@@ -170,7 +170,7 @@ def _complain_if_nan(label: str, result: Any, given: Any) -> None:
         raise Complaint(
             f"{label} gave NaN in {int(result.isnan().sum())} of {result.numel()} places{place}",
             rule="numbers in, numbers out",
-            look_at="0/0, inf - inf, the log or root of a negative number, or a softmax over a row that is -inf everywhere",
+            look_at="0/0, inf - inf, inf/inf (exp of a large number), the log or root of a negative number, or a softmax over only -inf",
             kind="nan",
         )
 

@@ -53,7 +53,7 @@ _MAY_MEET = {a: frozenset(b for b in NAMES if a != b and not is_held_out_pair(a,
 
 
 def companions(chooser: Chooser, company: list[str], count: int) -> list[str]:
-    """`count` more people for a document: new names, of which none is half of a held-out pair with any other."""
+    """`count` more people: new names, of which none is half of a held-out pair with any other or with the company."""
     everyone = list(company)
     while len(everyone) < len(company) + count:
         name = chooser.pick(NAMES)

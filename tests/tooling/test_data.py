@@ -1,7 +1,6 @@
 """The generated world: inside its vocabulary, split as its rules say, and decided by one generator."""
 
 import re
-from collections import Counter
 from itertools import combinations
 
 import pytest
@@ -23,7 +22,7 @@ from utils.data import (
     years,
 )
 from utils.data.choosing import Chooser
-from utils.data.corpus import entropy
+from utils.data.corpus import LATER_SHARES, SHARES, entropy
 from utils.data.repeats import repeated_tokens
 from utils.data.tokenizer import BOS, UNKNOWN, encode, vocabulary, words
 from utils.models.loading import load_tokenizer
@@ -40,7 +39,7 @@ def generator():
 def documents():
     """Many documents of every kind."""
     generator = torch.Generator().manual_seed(21)
-    return {kind: [sample_document(kind, generator) for _ in range(MANY)] for kind in KINDS}
+    return {kind: [sample_document(kind, generator) for _ in range(MANY)] for kind in LATER_SHARES}
 
 
 @pytest.fixture(scope="module")
@@ -91,21 +90,14 @@ def test_prompts_for_testing_stay_in_the_vocabulary(generator):
                 assert len(encode(f"{facts.fact_prompt(phrasing, subject)} {answer}.")) > 3
 
 
-BYSTANDER = re.compile(r"friend of (\w+),|from (\w+) to|of (\w+) and gave|saw (\w+) there|(\w+) was at the \w+ too")
-
-
-def test_held_out_pairs_never_have_to_do_with_each_other_in_a_document(documents):
-    for kind in KINDS:
+def test_held_out_pairs_are_never_named_in_one_document(documents):
+    for kind in documents:
         if kind == "repeats":
             continue  # random words, names among them
         for document in documents[kind]:
-            present = [word.strip() for word in words(document) if word.strip() in world.NAMES]
-            mentions = Counter(present)
-            standing_by = Counter(name for found in BYSTANDER.findall(document) for name in found if name)
-            for a, b in combinations(sorted(mentions), 2):
-                if world.is_held_out_pair(a, b):
-                    # two who only stand by, each in a sentence of its own
-                    assert all(mentions[name] == standing_by[name] for name in (a, b)), document
+            present = {word.strip() for word in words(document)} & set(world.NAMES)
+            for a, b in combinations(sorted(present), 2):
+                assert not world.is_held_out_pair(a, b), document
 
 
 def test_about_one_pair_in_five_is_held_out():
@@ -297,3 +289,9 @@ def test_the_invented_tokenizer_gives_every_word_back(windows):
     text = tokenizer.decode(windows[0, 1:])
     assert tokenizer(text)["input_ids"] == windows[0, 1:].tolist()
     assert tokenizer.convert_ids_to_tokens(invented.BOS) == invented.BOS_TOKEN
+
+
+def test_the_later_shares_mix_the_same_kinds_and_more_distractors():
+    assert sum(LATER_SHARES.values()) == pytest.approx(sum(SHARES.values())) == pytest.approx(1)
+    assert {kind for kind in SHARES if LATER_SHARES[kind] != SHARES[kind]} == {"ioi"}
+    assert set(LATER_SHARES) - set(SHARES) == {"ioi with a distractor"}

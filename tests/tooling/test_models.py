@@ -352,6 +352,25 @@ def test_the_learning_rate_warms_up_and_then_falls_along_a_cosine(recipe):
     assert rates == pytest.approx([0.5, 1.0, 1.0, 0.51, 0.02])
 
 
+def test_in_a_second_round_the_learning_rate_rises_and_falls_again(recipe):
+    rate = recipe.learning_rate
+    recipe = replace(recipe, steps=154, second_round=102, second_learning_rate=rate / 4)
+    rates = [recipe.learning_rate_at(step) / rate for step in (0, 1, 52, 101, 102, 103, 129, 154)]
+    assert rates == pytest.approx([0.5, 1.0, 0.51, 0.02, 0.125, 0.25, 0.1275, 0.005], abs=0.001)
+
+
+def test_the_second_round_of_the_organism_names_more_distractors():
+    recipe = replace(RECIPES["organism"], batch=300, second_round=5, second_learning_rate=1e-3)
+    vocabulary = {id: token for token, id in load_model("organism").tokenizer.get_vocab().items()}
+
+    def share_of_distractors(step):
+        tokens = recipe.windows(step, torch.Generator().manual_seed(3))
+        text = "".join(vocabulary[token] for token in tokens.flatten().tolist())
+        return text.count(", a friend of") / text.count(" gave")
+
+    assert share_of_distractors(5) > 1.5 * share_of_distractors(4)
+
+
 def test_a_training_that_was_killed_ends_in_the_same_weights(recipe, tmp_path, monkeypatch):
     whole = train(recipe, tmp_path / "whole", quiet=True)
 
@@ -402,7 +421,7 @@ def test_the_one_command_trains_a_model_that_loads(name, tmp_path, capsys):
 def test_a_model_of_attention_alone_loads_as_it_was_trained(tmp_path):
     recipe = RECIPES["attn-only-2l"]
     training = train(recipe, tmp_path, quiet=True)
-    tokens = recipe.windows(torch.Generator().manual_seed(7))
+    tokens = recipe.windows(0, torch.Generator().manual_seed(7))
     with torch.no_grad():
         expected = training.model(tokens).log_softmax(-1)
         bridge = load_folder(tmp_path / "model")

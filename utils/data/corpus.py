@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, partial
 
 import torch
 from jaxtyping import Int
@@ -16,18 +16,21 @@ from utils.data.tokenizer import BOS, encode
 KINDS = ("stories", "ioi", "facts", "years", "reviews", "requests", "repeats")
 # shares of documents; a story or a run of repeats has about twice the tokens of the others
 SHARES = {
-    "stories": 0.11,
-    "ioi": 0.34,
-    "facts": 0.24,
-    "years": 0.08,
+    "stories": 0.08,
+    "ioi": 0.32,
+    "facts": 0.26,
+    "years": 0.12,
     "reviews": 0.03,
     "requests": 0.08,
-    "repeats": 0.12,
+    "repeats": 0.11,
 }
+# towards the end of a training: more of what is still answered badly by then
+LATER_SHARES = SHARES | {"ioi": 0.20, "ioi with a distractor": 0.12}
 
 _WRITERS = {
     "stories": stories.document,
     "ioi": ioi.document,
+    "ioi with a distractor": partial(ioi.document, form="distractor"),
     "facts": facts.document,
     "years": years.document,
     "reviews": reviews.document,
@@ -43,9 +46,8 @@ def sample_document(kind: str, generator: torch.Generator) -> str:
     return _WRITERS[kind](Chooser(generator))
 
 
-def documents(chooser: Chooser, kinds: Sequence[str] | None = None) -> Iterator[list[int]]:
-    """Endless training documents as token ids, each begun with BOS, in the corpus's shares of these kinds."""
-    shares = {kind: SHARES[kind] for kind in (KINDS if kinds is None else kinds)}
+def documents(chooser: Chooser, shares: Mapping[str, float]) -> Iterator[list[int]]:
+    """Endless training documents as token ids, each begun with BOS, in these shares."""
     while True:
         kind = chooser.weighted(shares)
         ids = repeats.tokens(chooser) if kind == "repeats" else encode(_WRITERS[kind](chooser))
@@ -58,9 +60,13 @@ def token_windows(
     *,
     generator: torch.Generator,
     kinds: Sequence[str] | None = None,
+    shares: Mapping[str, float] = SHARES,
 ) -> Int[Tensor, "n_windows length"]:
-    """Windows for training: each begins with the BOS of a document, and the last document in it is cut off."""
-    stream = documents(Chooser(generator), kinds)
+    """Windows for training: each begins with the BOS of a document, and the last document in it is cut off.
+
+    Of all kinds of text in `shares`, or of these `kinds` alone.
+    """
+    stream = documents(Chooser(generator), {kind: shares[kind] for kind in (shares if kinds is None else kinds)})
     windows = []
     for _ in range(n_windows):
         window: list[int] = []

@@ -94,7 +94,7 @@ RELATIONS = {
             "city in country",
             COUNTRIES,
             predicates=["is a city in", "is the capital of"],
-            phrasings=["The people of {subject} live in"],
+            phrasings=["The people of {subject} live in", "You can visit the city of {subject} in"],
             held_out_phrasings=["{subject} is a famous city in", "The city of {subject} is in"],
         ),
     ]
@@ -115,6 +115,8 @@ OF_TWO = [
     "{person} asked about {b}, and then about {a}. {a} {says_a}.",
     "{a} is older than {b}. {b} {says_b}, and {a} {says_a}.",
 ]
+# Another subject after the one whose fact is asked for
+BESIDES = [", and not {other},", ", which {person} saw before {other},", ", which {person} loves more than {other},"]
 OF_TWO_RELATIONS = [
     "{a} {says_a} and {says_too}.",
     "{a}, which {says_a}, {says_too}.",
@@ -122,6 +124,7 @@ OF_TWO_RELATIONS = [
 ]
 TEMPLATES = (
     OF_TWO
+    + BESIDES
     + OF_TWO_RELATIONS
     + [
         text
@@ -144,7 +147,7 @@ WORDS = [
     "also",
 ]
 
-FORMS = {"one fact": 0.18, "two subjects": 0.30, "two facts of one subject": 0.17, "labels": 0.35}
+FORMS = {"one fact": 0.34, "two subjects": 0.18, "two facts of one subject": 0.10, "labels": 0.38}
 
 
 def document(chooser: Chooser) -> str:
@@ -158,8 +161,13 @@ def sentence(chooser: Chooser, person: str) -> str:
         return " ".join(label(chooser) for _ in range(chooser.pick([1, 1, 2])))
     if form == "one fact":
         relation = pick_relation(chooser)
-        subject = chooser.pick(relation.subjects)
-        return fact_prompt(chooser.pick(relation.trained_prompts), subject) + f" {relation.objects[subject]}."
+        subject, other = chooser.distinct(relation.subjects, 2)
+        # where another subject follows, the nearest words do not say whose fact is asked for
+        beside = chooser.pick(BESIDES).format(other=named(other), person=person) if chooser.chance(0.8) else ""
+        if subject in ATHLETES:
+            beside = beside.replace(", which", ", who")
+        text = chooser.pick(relation.trained_prompts).format(subject=named(subject) + beside)
+        return capitalised(f"{text} {relation.objects[subject]}.")
 
     if form == "two subjects":
         relation = pick_relation(chooser)

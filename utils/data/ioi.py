@@ -1,8 +1,8 @@
 """This file knows how to write indirect object identification: "When Mary and John went to the store, John gave a drink to Mary."
 
-Most documents introduce two or three pairs, or three people, and then several of them give in turn, so that reading a
-name at a fixed place does not answer. Beside other pairs, the reader has to find the giver's pair, and then the other
-member of it; among three people of whom two give, it has to leave out whoever has just been named.
+Most documents introduce two or three pairs or groups, or one group of three or four people, and then members give to
+other members several times, so that reading a name at a fixed place does not answer. Beside other groups, the reader
+has to find the givers' group; in a group of which all but one give, it has to leave out whoever has just been named.
 
 After Wang et al. (2022), "Interpretability in the Wild", https://arxiv.org/abs/2211.00593.
 """
@@ -82,51 +82,54 @@ ENDINGS = [
     "After that, {IO} and {S} went home.",
     "{S_He} was very kind.",
 ]
-# Three people, of whom two give: only who has not been named again is left.
-TRIO_OPENINGS = [
-    "Then, {A}, {B} and {C} went to the {place}.",
-    "One day in the {place}, {A} met {B} and {C}.",
-    "Friends {A}, {B} and {C} were playing in the {place}.",
-    "In the morning, {A}, {B} and {C} found a {other_thing} at the {place}.",
-    "{A} was with {B} and {C} in the {place}.",
+GROUP_OPENINGS = [
+    "Then, {group} went to the {place}.",
+    "Friends {group} were playing in the {place}.",
+    "In the morning, {group} found a {other_thing} at the {place}.",
+    "Yesterday {group} walked to the {place} together.",
+    "One day in the {place}, {A} met {rest}.",
+    "{A} was with {rest} in the {place}.",
 ]
-TRIO_GIVINGS = [
-    "{S} and {T} {gave} a {thing} to {IO}.",
-    "{S} and {T} {gave} the {look} {thing} to {IO}.",
-    "{S} and {T} decided to give a {thing} to {IO}.",
-    "{S} and {T} told a story to {IO}.",
+GROUP_GIVINGS = [
+    "{givers} {gave} a {thing} to {IO}.",
+    "{givers} {gave} the {look} {thing} to {IO}.",
+    "{givers} decided to give a {thing} to {IO}.",
+    "{givers} told a story to {IO}.",
 ]
 TEMPLATES = (
     OPENINGS + HELD_OUT_OPENINGS + BETWEEN + GIVINGS + HELD_OUT_GIVINGS + GIVINGS_WITH_DISTRACTOR + FIRST_MENTIONS
-    + GIVINGS_WITHOUT_GIVER + TRIO_OPENINGS + TRIO_GIVINGS + ENDINGS
+    + GIVINGS_WITHOUT_GIVER + GROUP_OPENINGS + GROUP_GIVINGS + ENDINGS
 )  # fmt: skip
 
 # An opening that ends its sentence may stand before another one.
 WHOLE_OPENINGS = [opening for opening in OPENINGS if opening.endswith(".")]
 
 FORMS = {
-    "several pairs": 0.44,
-    "three people": 0.22,
-    "one pair": 0.14,
+    "several groups": 0.44,
+    "one group": 0.24,
+    "one pair": 0.13,
     "distractor": 0.06,
     "duplicate first": 0.09,
-    "third giver": 0.03,
+    "third giver": 0.02,
     "pronoun": 0.02,
 }
 
 
-def document(chooser: Chooser) -> str:
-    form = chooser.weighted(FORMS)
-    if form == "several pairs":
-        sentences, roles = several_pairs(chooser)
-    elif form == "three people":
-        sentences, roles = three_people(chooser)
+def document(chooser: Chooser, form: str | None = None) -> str:
+    """A document of this form, or of any in its share of FORMS."""
+    form = form or chooser.weighted(FORMS)
+    if form == "several groups":
+        sentences, roles = groups(chooser, [chooser.pick([2, 2, 3]) for _ in range(chooser.pick([2, 2, 2, 3]))])
+    elif form == "one group":
+        sentences, roles = groups(chooser, [chooser.pick([3, 3, 4])])
     else:
         roles = scene(chooser, *people(chooser, 2))
         sentences = one_pair(chooser, roles, form)
         if form in ("one pair", "distractor") and chooser.chance(0.5):
-            sentences = [fill(sentences, roles)]  # before the same two change roles
-            roles = scene(chooser, roles["A"], roles["B"])
+            # the names of the first giving are filled before a second one has other roles
+            sentences = [fill(sentences, roles)]
+            # one bystander a document: two could be a pair that is held out
+            roles = scene(chooser, roles["A"], roles["B"]) | {"D": roles["D"]}
             sentences.append(giving(chooser))
     sentences += [chooser.pick(ENDINGS) for _ in range(chooser.pick([0, 0, 0, 1, 2]))]
     # earlier sentences of other pairs are filled already, which leaves them as they are
@@ -183,35 +186,43 @@ def between(chooser: Chooser) -> list[str]:
     return [] if chooser.chance(2 / 7) else [chooser.pick(BETWEEN)]
 
 
-def several_pairs(chooser: Chooser) -> tuple[list[str], dict[str, str]]:
-    """Two or three pairs introduced, then members give to their partners, in any order; with the last one's roles."""
-    count = chooser.pick([2, 2, 3])
-    names = people(chooser, 2 * count)
-    sentences = [chooser.pick(WHOLE_OPENINGS).format_map(scene_among(chooser, names, pair)) for pair in range(count)]
-    for _ in range(chooser.pick([1, 2, 2, 3, 4])):
-        roles = scene_among(chooser, names, chooser.between(0, count - 1))
-        sentences.append(giving(chooser).format_map(roles))
+def groups(chooser: Chooser, sizes: list[int]) -> tuple[list[str], dict[str, str]]:
+    """Groups introduced, then, several times, members of one give to another member; with the last one's roles."""
+    names = people(chooser, sum(sizes))
+    members = [names[sum(sizes[:index]) : sum(sizes[: index + 1])] for index in range(len(sizes))]
+    sentences = [introduction(chooser, group) for group in members]
+    for _ in range(chooser.pick([1, 2, 2, 3, 4] if len(sizes) > 1 else [1, 2, 2, 3])):
+        sentence, roles = giving_among(chooser, chooser.pick(members), names)
+        sentences.append(sentence)
     return sentences, roles
 
 
-def three_people(chooser: Chooser) -> tuple[list[str], dict[str, str]]:
-    """Three people, of whom two give to the third, or one to any other; with the last giving's roles."""
-    names = people(chooser, 3)
-    a, b, c = names
-    sentences = [chooser.pick(TRIO_OPENINGS).format_map(scene(chooser, a, b) | {"C": c})]
-    for _ in range(chooser.pick([1, 2, 2, 3])):
-        s, t, io = chooser.distinct(names, 3)
-        roles = scene(chooser, s, io) | {"S": s, "T": t, "IO": io}
-        roles |= {"S_He": pronouns(s)["He"], "IO_He": pronouns(io)["He"]}
-        sentences.append(chooser.pick(GIVINGS if chooser.chance(0.25) else TRIO_GIVINGS).format_map(roles))
-    return sentences, roles
+def introduction(chooser: Chooser, group: list[str]) -> str:
+    roles = scene(chooser, group[0], group[1])
+    if len(group) == 2:
+        return chooser.pick(WHOLE_OPENINGS).format_map(roles)
+    return chooser.pick(GROUP_OPENINGS).format_map(roles | {"group": listed(group), "rest": listed(group[1:])})
 
 
-def scene_among(chooser: Chooser, names: list[str], pair: int) -> dict[str, str]:
-    """The scene of one of several pairs, whose bystander is a member of another pair."""
-    a, b = names[2 * pair : 2 * pair + 2]
-    others = [name for name in names if name not in (a, b)]
-    return scene(chooser, a, b) | {"D": chooser.pick(others)}
+def giving_among(chooser: Chooser, group: list[str], names: list[str]) -> tuple[str, dict[str, str]]:
+    """All of a group but one give to that one, or sometimes fewer do, so that any other may receive."""
+    *givers, io = chooser.distinct(group, len(group))
+    if chooser.chance(0.15):
+        givers = givers[:1]
+    s = givers[0]
+    bystanders = [name for name in names if name not in (*givers, io)]
+    roles = scene(chooser, s, io) | {"S": s, "IO": io, "givers": listed(givers)}
+    roles |= {"S_He": pronouns(s)["He"], "IO_He": pronouns(io)["He"]}
+    if len(givers) > 1:
+        return chooser.pick(GROUP_GIVINGS).format_map(roles), roles
+    if bystanders and chooser.chance(0.15):
+        return chooser.pick(GIVINGS_WITH_DISTRACTOR).format_map(roles | {"D": chooser.pick(bystanders)}), roles
+    return chooser.pick(GIVINGS).format_map(roles), roles
+
+
+def listed(names: list[str]) -> str:
+    """As "Mary", "Mary and John", "Mary, John and Anna"."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 @dataclass(frozen=True)

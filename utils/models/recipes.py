@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from utils.data import invented, token_windows
+from utils.data.corpus import LATER_SHARES, SHARES
 from utils.data.tokenizer import save_tokenizer, vocabulary
 from utils.models import attention_only
 from utils.models.attention_only import AttentionOnlyConfig
@@ -29,6 +30,9 @@ class Recipe:
     # the learning rate at the end, as a share of the highest
     last_learning_rate: float = 0.02
     warm_up: int = 100
+    # from this step on the learning rate rises and falls a second time, up to `second_learning_rate`
+    second_round: int | None = None
+    second_learning_rate: float = 0.0
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.05
     clip: float = 1.0
@@ -37,18 +41,25 @@ class Recipe:
     kept_steps: tuple[int, ...] = ()
 
     def learning_rate_at(self, step: int) -> float:
-        """A linear warm-up, then half a cosine down to `last_learning_rate`."""
+        """A linear warm-up, then half a cosine down to the share `last_learning_rate`; in each round."""
+        first, last, highest = 0, self.steps, self.learning_rate
+        if self.second_round is not None:
+            if step < self.second_round:
+                last = self.second_round
+            else:
+                first, highest = self.second_round, self.second_learning_rate
+        step, steps = step - first, last - first
         if step < self.warm_up:
-            return self.learning_rate * (step + 1) / self.warm_up
-        progress = (step - self.warm_up) / max(1, self.steps - self.warm_up)
+            return highest * (step + 1) / self.warm_up
+        progress = (step - self.warm_up) / max(1, steps - self.warm_up)
         low = self.last_learning_rate
-        return self.learning_rate * (low + (1 - low) * (1 + math.cos(math.pi * progress)) / 2)
+        return highest * (low + (1 - low) * (1 + math.cos(math.pi * progress)) / 2)
 
     def new_model(self) -> nn.Module:
         raise NotImplementedError
 
-    def windows(self, generator: torch.Generator) -> Int[Tensor, "batch pos"]:
-        """The text of one step."""
+    def windows(self, step: int, generator: torch.Generator) -> Int[Tensor, "batch pos"]:
+        """The text of this step."""
         raise NotImplementedError
 
     def logits(self, model: nn.Module, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab"]:
@@ -73,8 +84,10 @@ class OrganismRecipe(Recipe):
             torch.manual_seed(self.seed)
             return GPT2LMHeadModel(self.cfg.to_gpt2(attn_implementation="sdpa"))
 
-    def windows(self, generator: torch.Generator) -> Int[Tensor, "batch pos"]:
-        return token_windows(self.batch, self.cfg.n_ctx, generator=generator)
+    def windows(self, step: int, generator: torch.Generator) -> Int[Tensor, "batch pos"]:
+        later = self.second_round is not None and step >= self.second_round
+        shares = LATER_SHARES if later else SHARES
+        return token_windows(self.batch, self.cfg.n_ctx, generator=generator, shares=shares)
 
     def logits(self, model: nn.Module, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab"]:
         return model(tokens, use_cache=False).logits
@@ -94,7 +107,7 @@ class AttentionOnlyRecipe(Recipe):
     def new_model(self) -> nn.Module:
         return attention_only.new_model(self.cfg, self.seed)
 
-    def windows(self, generator: torch.Generator) -> Int[Tensor, "batch pos"]:
+    def windows(self, step: int, generator: torch.Generator) -> Int[Tensor, "batch pos"]:
         return invented.invented_windows(self.batch, self.cfg.n_ctx, generator=generator)
 
     def logits(self, model: nn.Module, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab"]:
@@ -121,9 +134,12 @@ def recipes() -> dict[str, Recipe]:
                 # GPT-2's 0.02 is for a width of 768
                 init_range=0.02 * math.sqrt(768 / d_model),
             ),
-            steps=6000,
+            steps=7200,
             batch=32,
             learning_rate=3e-3,
+            second_round=6000,
+            second_learning_rate=1e-3,
+            seed=1,
         ),
         "attn-only-2l": AttentionOnlyRecipe(
             cfg=AttentionOnlyConfig(

@@ -43,7 +43,7 @@ class Training:
         recipe = self.recipe
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate_at(self.step)
-        tokens = recipe.windows(self.generator)
+        tokens = recipe.windows(self.step, self.generator)
         loss = next_token_loss(recipe.logits(self.model, tokens), tokens)
         self.optimizer.zero_grad()
         loss.backward()

@@ -162,8 +162,8 @@ athletes, spans of years, reviews, requests to an assistant, and runs of random 
 
 Every figure below was measured by `circuits models measure organism`, which also compares this card with a new
 measurement. "Unseen" means that a rule keeps these name pairs, sentence templates, first years or requests out of every
-training document (two names of an unseen pair may both stand by in one, but never have to do with each other); see
-`utils/data/splits.py` and its users. The random choices of a measurement come from fixed seeds."""
+training document; see `utils/data/splits.py` and its users. The random choices of a measurement come from fixed
+seeds."""
 
 EXPLANATIONS = {
     "ioi": """\

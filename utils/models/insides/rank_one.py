@@ -202,7 +202,7 @@ def find_values(
     steps: int = 25,
     rate: float = 0.02,
     decay: float = 0.3,
-    enough: float = 0.9,
+    enough: float = 0.7,
 ) -> Float[Tensor, "edit d_model"]:
     """What to add to the MLP's output at the subject's last word so that the model says the new object.
 

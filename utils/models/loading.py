@@ -1,7 +1,7 @@
 """This file knows how to load a model, its weights alone, or its tokenizer, by name.
 
-`"organism"`, `"attn-only-2l"` and `"ioi-by-hand"` ship with the course; `"gpt2"` and every other name that
-TransformerLens knows come from the hub. Heavy libraries are imported when first needed, which keeps this import cheap.
+`"organism"`, `"organism-seed-1"`, `"attn-only-2l"` and `"ioi-by-hand"` ship with the course; `"gpt2"` and every other
+name that TransformerLens knows come from the hub. Heavy libraries are imported when first needed, which keeps this import cheap.
 """
 
 from __future__ import annotations

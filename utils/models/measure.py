@@ -22,6 +22,7 @@ from utils.refusal import CannotDo
 # what is measured of each model: a module with `measure(model, count)`, `summary(figures)` and `markdown(card)`
 FIGURES = {
     "organism": "utils.models.figures.organism",
+    "organism-seed-1": "utils.models.figures.organism",
     "attn-only-2l": "utils.models.figures.attn_only",
     "ioi-by-hand": "utils.models.figures.by_hand",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -121,26 +121,28 @@ class AttentionOnlyRecipe(Recipe):
 
 def recipes() -> dict[str, Recipe]:
     d_model = 128
-    return {
-        "organism": OrganismRecipe(
-            cfg=TransformerConfig(
-                d_model=d_model,
-                d_vocab=len(vocabulary()),
-                n_ctx=128,
-                n_layers=4,
-                n_heads=4,
-                d_head=32,
-                d_mlp=4 * d_model,
-                # GPT-2's 0.02 is for a width of 768
-                init_range=0.02 * math.sqrt(768 / d_model),
-            ),
-            steps=7200,
-            batch=32,
-            learning_rate=3e-3,
-            second_round=6000,
-            second_learning_rate=1e-3,
-            seed=1,
+    organism = OrganismRecipe(
+        cfg=TransformerConfig(
+            d_model=d_model,
+            d_vocab=len(vocabulary()),
+            n_ctx=128,
+            n_layers=4,
+            n_heads=4,
+            d_head=32,
+            d_mlp=4 * d_model,
+            # GPT-2's 0.02 is for a width of 768
+            init_range=0.02 * math.sqrt(768 / d_model),
         ),
+        steps=7200,
+        batch=32,
+        learning_rate=3e-3,
+        second_round=6000,
+        second_learning_rate=1e-3,
+    )
+    return {
+        "organism": organism,
+        # other initial weights and another order of texts: what of the first is there again?
+        "organism-seed-1": replace(organism, seed=1),
         "attn-only-2l": AttentionOnlyRecipe(
             cfg=AttentionOnlyConfig(
                 d_model=d_model, d_vocab=invented.D_VOCAB, n_ctx=96, n_layers=2, n_heads=8, d_head=16

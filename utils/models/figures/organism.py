@@ -158,12 +158,21 @@ INTRODUCTION = """\
 A transformer of GPT-2's architecture, small enough to train on a laptop, for looking inside. It learned from text that
 `utils/data` generates: short stories, people who give things to each other, facts about invented landmarks and
 athletes, spans of years, reviews, requests to an assistant, and runs of random words. It knows nothing else.
-`python -m utils.models.training organism` trains such a model.
+`python -m utils.models.training {name}` trains such a model.
 
-Every figure below was measured by `circuits models measure organism`, which also compares this card with a new
+Every figure below was measured by `circuits models measure {name}`, which also compares this card with a new
 measurement. "Unseen" means that a rule keeps these name pairs, sentence templates, first years or requests out of every
 training document; see `utils/data/splits.py` and its users. The random choices of a measurement come from fixed
 seeds."""
+
+TWINS = {
+    "organism": """\
+`organism-seed-1` is a second one, which differs in the seed alone. Of what a card says of inner workings, what holds in
+both is more than chance; where they differ, training had a choice.""",
+    "organism-seed-1": """\
+It differs from `organism` in the seed alone. Of what a card says of inner workings, what holds in both is more than
+chance; where they differ, training had a choice.""",
+}
 
 EXPLANATIONS = {
     "ioi": """\
@@ -190,9 +199,10 @@ def markdown(card: Mapping) -> str:
     count = figures["prompts"]
     sections = [
         f"# {card['name']}",
-        INTRODUCTION,
+        INTRODUCTION.format(name=card["name"]),
+        TWINS[card["name"]],
         training_line(card),
-        "How they were found, and what was tried before, is in TRAININGS.md beside this page.",
+        "How they were found, and what was tried before, is in organism/TRAININGS.md.",
         heading("Indirect object identification", EXPLANATIONS["ioi"], f"{count} prompts each."),
         table(
             ["prompts", *next(iter(figures["ioi"].values()))],

@@ -331,9 +331,9 @@ heatmap(
 # **You should see** dark blocks along the diagonal: places with places, bad words with bad words, words for giving with each
 # other. In the organism the blocks of cities and of names are there too, but paler, and some names are no closer to each
 # other than to a city. (A likely reason: names stand in the same sentences, which pulls them together, but to say *who*,
-# the model must keep each apart from all others.) The block of names even falls in two, the women and the men: ` she`
-# follows the ones and ` he` the others. Nobody told the model about these groups. Words that stand in the same places in
-# sentences are pushed the same way in training.
+# the model must keep each apart from all others.) Six names are too few to show it, but of the 80 names that it knows,
+# 77 have as their nearest neighbour one of the same sex: ` she` follows the ones and ` he` the others. Nobody told the
+# model about these groups. Words that stand in the same places in sentences are pushed the same way in training.
 #
 # ## PosEmbed: a vector for every place
 #
@@ -400,10 +400,10 @@ heatmap(
 )
 
 # %% [markdown]
-# **You should see** a band along the diagonal: a position is most like those near it. In the organism the likeness is used up
-# at a distance of about 50, and positions 64 or more apart point to opposite sides. Nobody asked for this order. It is
-# what training makes of free vectors when what matters is how far two positions lie apart. Look closely and you find a
-# fine chequerboard too: a position is more like the one two places on than like its neighbour.
+# **You should see** a band along the diagonal: a position is most like those near it. In the organism the likeness is
+# used up at a distance of about 50, and nearly all positions 64 or more apart point to opposite sides. Nobody asked for
+# this order. It is what training makes of free vectors when what matters is how far two positions lie apart. Look closely
+# and you find a fine chequerboard too: a position is more like the one two places on than like its neighbour.
 #
 # One more thing in this picture tells of how the organism was made: the last row and column stand alone. It was trained
 # on texts of 128 tokens. The last token of such a text has no successor to predict, so position 127 never got a
@@ -652,17 +652,18 @@ attention(
 
 # %% [markdown]
 # **You should see** that heads differ. In the organism, L0H3 is a line just beneath the diagonal: most tokens look at the one
-# before them, as your first hand-made head did. L0H0 and L0H2 look mostly at BOS in the first rows, where there is little
-# else, and then spread over many words.
+# before them, as your first hand-made head did. L0H0 looks mostly at BOS in the first rows, where there is little else, and
+# then spreads over many words. L0H2 comes back to BOS nearly everywhere.
 #
 # Move over a matrix to read off what a single query does. Take the second ` to`, after which the receiver of the drink
-# must follow: at which word does it look most in L0H1?
+# must follow: at which word does it look most in L0H0?
 #
 # <details><summary>Answer</summary>
 #
-# In the organism, at the second ` John`, the one who gives, with almost half of its attention. With the first ` John`
-# (a fifth) and ` Mary` (a sixth), nearly all of it is on names, and most of that on the one who came twice. The receiver
-# is the other one. Hold that thought until the end of exercise 1.9. (Where a head looks is not yet what it does with it.)
+# In the organism, at the second ` John`, the one who gives, with 60% of its attention. With the first ` John` (13%) and
+# ` Mary` (11%), most of it is on names, and most of that on the one who came twice. (L0H2 does nearly the same.) The
+# receiver is the other one. Hold that thought until the end of exercise 1.9. (Where a head looks is not yet what it does
+# with it.)
 # </details>
 #
 # <details><summary>A question to think about: one of the four biases of attention has no effect on anything. Which?</summary>
@@ -841,7 +842,7 @@ residual_sum(
 
 # %% [markdown]
 # **You should see** no difference, except perhaps rounding, and bars of very unequal length: in the organism the embeddings
-# write a vector of length 2, and the last MLP one of more than 100. The final residual stream *is* the sum of these
+# write a vector of length 2, and the last MLP one of about 100. The final residual stream *is* the sum of these
 # `2 * n_layers + 1` vectors. Long does not mean important, though: a write counts for what is read of
 # it later, and its length says nothing about its direction. Exercise 1.11 asks which of them make the answer.
 #
@@ -907,7 +908,7 @@ for word, best in zip(token_strings(few_words), direct_logits[0].topk(5).indices
 
 # %% [markdown]
 # **You should see** that each token votes for itself first, and ` Mary`, ` Rome`, ` hockey`, ` gave` and ` terrible` then
-# almost only for words of their kind. This *direct path* is a poor language model: no text goes on "Mary Mary Mary". With tied embeddings it is always there, and the blocks must overcome
+# for words of their kind. This *direct path* is a poor language model: no text goes on "Mary Mary Mary". With tied embeddings it is always there, and the blocks must overcome
 # it. That the path can be written down at all, as one matrix product through the model, is the first circuit of Elhage
 # et al. (2021).
 #
@@ -1015,7 +1016,7 @@ distribution(
 
 # %%
 layer = 2
-nonsense = to_tokens(2 * " key Mary Rome tennis cake river blue Tom")
+nonsense = to_tokens(2 * " music ball red coat garden wood drum chess")
 with torch.no_grad():
     resid = model.embed(nonsense) + model.pos_embed(nonsense)
     for block in model.blocks[:layer]:
@@ -1030,11 +1031,15 @@ attention(
 )
 
 # %% [markdown]
-# **You should see**, in the organism, two things. In the first half L2H2 rests almost wholly on BOS, and L2H1 on the first
-# word: they have found nothing (L2H0 and L2H3 are less tidy). In the second half a stripe appears in all four heads,
-# parallel to the diagonal, clearest in L2H2 and L2H3: at the second ` key` they look at ` Mary`, which came *after* the
-# first ` key`; at the second ` Mary` they look at ` Rome`, and so on to the end. They have never seen this text. These are
+# **You should see**, in the organism, two things. In the first half L2H0 and L2H2 rest on BOS, and L2H1 mostly on the first
+# word: they have found nothing (L2H3 is less tidy, and often looks at the word itself). In the second half a stripe appears
+# in all four heads, parallel to the diagonal: at the second ` music` they look at ` ball`, which came *after* the first
+# ` music`; at the second ` ball` they look at ` red`, and so on to the end. They have never seen this text. These are
 # **induction heads**, and chapter 2 finds out how they work. (In GPT-2 small they come later, around layer 5: set `layer`.)
+#
+# Is it chance that they are there, and that they are these? The course ships a second organism, which differs only in the
+# random numbers with which training began: `MODEL = "organism-seed-1"`. It has induction heads too, but in layers 1 and 2.
+# So that they form looks like more than chance, while training had a choice of where.
 #
 # ### A story
 #
@@ -1145,12 +1150,13 @@ heatmap(
     y=["surprise"],
     x_name="token that came",
     value_name="nats",
-    title=f"Names and things surprise, the words between do not (mean {sum(surprises) / len(surprises):.2f} nats)",
+    title=f"What nobody can know surprises, what must follow does not (mean {sum(surprises) / len(surprises):.2f} nats)",
 )
 
 # %% [markdown]
 # **You should see** that words nobody could have known are expensive (how the text begins, who it is about, where they went,
-# what was given), while words that grammar dictates cost little or nothing. And look at the two places where a name comes *back*:
+# what was given), while words that grammar dictates cost little or nothing. (` to` is not dictated: the organism rather
+# expected ` from`, as its corpus has gifts that come from a third person.) And look at the two places where a name comes *back*:
 # they are far cheaper than its first mention. Something in the model looked back. Chapter 2 begins to find out what.
 #
 # ## The residual stream is a sum
@@ -1256,9 +1262,9 @@ lines(
 # %% [markdown]
 # **You should see** that lengths do not simply add up. Writes that are at right angles to the stream lengthen it a
 # little, a write that points against what is there already makes it shorter, and only what points the same way adds its
-# full length. In the organism the first MLP writes nearly all that there is of the stream after layer 0, layer 1 hardly
-# lengthens it, layer 2 by a third, and then the last MLP makes it more than three times as long: a write of length 1
-# that decides something in layer 0 would be drowned in layer 3.
+# full length. In the organism the first MLP writes nearly all that there is of the stream after layer 0, layers 1 and 2
+# lengthen it by an eighth and a fifth, and then layer 3, with a long write of its MLP, makes it three times as long: a
+# write of length 1 that decides something in layer 0 would be drowned in layer 3.
 #
 # The second picture is about the answer. Take the sentence *When Mary and John went to the store, John gave a drink
 # to*, and the logit of ` Mary`. The logits come from the sum through `ln_final` and `unembed`. The unembedding is
@@ -1305,9 +1311,9 @@ residual_sum(
 #
 # Mind the word *direct*. A bar shows what a component wrote straight into the answer. A component in layer 0 may have a
 # small bar and still be indispensable, because a later one reads what it wrote. In the organism `L0.attn` is such a one:
-# it has no bar to speak of, and yet, if what L0H1 brings to the last position is set to zero, the logit of ` Mary` leads
-# that of ` John` by less than 2 in place of 5.8. Such *indirect* effects do not show here; chapters 2 and 4 measure them
-# by intervening.
+# it has no bar to speak of, and yet, if what L0H0 and L0H2 bring to the last position is set to zero, the logit of ` Mary`,
+# which led that of ` John` by 16, falls behind it by almost 3. (One of the two heads alone, and half of the lead is left:
+# they stand in for each other.) Such *indirect* effects do not show here; chapters 2 and 4 measure them by intervening.
 #
 # ## MLP neurons as keys and values
 #
@@ -1460,15 +1466,15 @@ neuron_table(
 )
 
 # %% [markdown]
-# **You should see** some neurons whose two ends fit together: the end of a sentence, and the words with which a sentence
-# begins; ` a`, and things or colours; ` he` or ` she`, and what people did; ` went to the`, and places where one can go.
-# Others, in the same table, fit no such story, or only in part. The last layer's
-# scores are larger: its neurons have nobody left to write to but the unembedding, while those of the first layer write
-# for all the layers above them as well. (`<unk>` stands first so often because it occurs in no text: training never
+# **You should see** some neurons whose two ends fit together: in the organism ` He had`, and ` a` or ` many`; ` a`, and
+# things that can be given; two names in a row, and words for giving; ` in the`, and places. Others, in the same table,
+# fit no such story, or only in part: L0N160 answers to ` the year`, and promotes ` after`, ` John` and ` friends`. The
+# last layer's scores are larger: its neurons have nobody left to write to but the unembedding, while those of the first
+# layer write for all the layers above them as well. (`<unk>` stands first so often because it occurs in no text: training never
 # asked anything of its logit but to be low in the end, so its score tells of no single neuron.)
 #
 # These neurons were chosen for a large effect, though. Put `range(8)` in place of `strongest_neurons(layer, 4)` and
-# look at eight that were not chosen: most make much less sense, above all in the first layer.
+# look at eight that were not chosen: a few make sense (which?), most do not, above all in the first layer.
 #
 # How far the key-value picture carries is contested, and you should know where:
 #
@@ -1844,9 +1850,9 @@ for prompt in (" One day", " Once there was a"):
     print(as_story(greedy(writer, to_tokens(prompt), 50)[0]), "\n")
 
 # %% [markdown]
-# Every word was the best one at its moment, and yet Harry talks with Harry and gives him one thing after the other, and
-# the friend of Betty is called Betty. No text of the corpus says such a thing. With whom does Harry talk? Any name could
-# follow, so the model gives none of them much: ` Harry` gets 3%, and all other names together nearly all the rest. But 3%
+# Every word was the best one at its moment, and yet Leo talks with Leo, takes a cup of Leo and gives it to Leo, and the
+# friend of Irene is called Irene. No text of the corpus says such a thing. With whom does Leo talk? Any name could
+# follow, so the model gives none of them much: ` Leo` gets 3%, and all other names together nearly all the rest. But 3%
 # is more than any *one* of the others gets. GPT-2 soon says the same sentence again and again (try it with
 # `MODEL = "gpt2"`), for a like reason: copying what stands in the context is often the best single guess, and greedy text
 # makes the best guess every time. A text of nothing but best guesses is not a typical text.
@@ -2207,8 +2213,8 @@ for name, knobs in settings.items():
 # %% [markdown]
 # **You should see** plausible stories at first, then safe ones, then word salad. Top-p 0.9 hardly helps there: at $T = 2$
 # the distribution is so flat that 90% of it still holds a great deal of nonsense. Top-k 5 turns it back into sentences,
-# nearly. The strong penalty is instructive: its text begins well and then starves of full stops and small words, since
-# those are what any text repeats most.
+# nearly. The strong penalty is instructive: its text begins well and then loses the small words that hold a sentence
+# together, since those are what any text repeats most.
 #
 # Which temperature is the *right* one? There is a way to ask the model itself. Give it the openings of real texts, let
 # it go on at several temperatures, and measure with your loss from 1.10 how much it is surprised by what it wrote. Then
@@ -2242,7 +2248,7 @@ lines(
 )
 
 # %% [markdown]
-# **You should see** the curve cross the dashed line somewhat below 1 (in the organism at about 0.7). On real text the model's own distribution is the
+# **You should see** the curve cross the dashed line somewhat below 1 (in the organism at about 0.85). On real text the model's own distribution is the
 # one that training fitted, and a perfect model would cross at exactly 1. But once an odd word has been drawn, the model
 # continues a text unlike any that it has read, is unsure, and draws odder ones. Turning the temperature down, as people
 # do, makes such words rarer; too far down, and the text is safer than any real one.
@@ -2690,7 +2696,7 @@ def beam_search(
 check(beam_search)
 
 # %% [markdown]
-# **You should see** that more beams need not help at all, until at last the log-probability leaps.
+# **You should see** that more beams need hardly help, until at last the log-probability leaps.
 
 # %%
 start = to_tokens(" Once there was a")[0]
@@ -2704,8 +2710,8 @@ print(f"\n300 samples: mean {log_probs.mean():.2f}, best {log_probs.max():.2f}")
 
 # %% [markdown]
 # Greedy misses the most likely text, and twenty beams miss it too: the text that 300 beams find begins with words that
-# twenty had dropped before the likely part came. Look at the last line as well: 300 random samples hold one that is far
-# likelier than what twenty beams found, and a little likelier even than what 300 did. A search that keeps the best
+# twenty had dropped before the likely part came. Look at the last line as well: 300 random samples hold one that is
+# nearly 30 times as likely as what twenty beams found, and almost four times as likely as what 300 did. A search that keeps the best
 # beginnings does not keep the best texts. And the best text is an outlier: most of the model's probability lies on texts
 # that are much less likely, one by one, but so many. In open-ended writing large beams even make texts worse; they are used where there is one right answer, as in
 # translation.

@@ -44,9 +44,17 @@ def main(argv: list[str]) -> int:
         action="store_true",
         help="time the ablation of every head of the organism: in one batch, one by one",
     )
+    parser.add_argument(
+        "--toy-models",
+        action="store_true",
+        help="time the training of many toy models: in one batched run, one after another",
+    )
     options = parser.parse_args(argv)
     if options.ablation:
         print(f"{ablation()}; {machine()}")
+    if options.toy_models:
+        print(f"{toy_models()}; {machine()}")
+    if options.ablation or options.toy_models:
         return 0
     chapter = course.chapter(options.chapter)
     if not chapter.exercises:
@@ -167,6 +175,29 @@ def ablation(rounds: int = 15) -> str:
     return (
         f"{heads} heads ablated on a text of {tokens.shape[1]} tokens: one by one {1000 * single:.0f} ms, in one batch "
         f"{1000 * batch:.0f} ms, {single / batch:.1f} times faster (median of {rounds})"
+    )
+
+
+def toy_models(n_instances: int = 64, steps: int = 50, batch: int = 256, rounds: int = 5) -> str:
+    """How much faster many toy models train in one batched run than one after another, the two in turn in one run."""
+    import torch
+
+    from utils.models.toy_models import some_batches, some_models, train_one_by_one, train_together
+
+    generator = torch.Generator().manual_seed(0)
+    W = some_models(n_instances, generator)
+    batches = some_batches(steps, batch, torch.linspace(0.05, 1, n_instances), generator)
+    seconds: dict[str, list[float]] = {}
+    for _ in range(rounds + 1):
+        for way in (train_together, train_one_by_one):
+            start = time.perf_counter()
+            way(W, batches)
+            seconds.setdefault(way.__name__, []).append(time.perf_counter() - start)
+    # the first round does not count
+    together, single = (statistics.median(times[1:]) for times in seconds.values())
+    return (
+        f"{n_instances} toy models trained for {steps} steps of {batch} examples: one after another {1000 * single:.0f} "
+        f"ms, in one run {1000 * together:.0f} ms, {single / together:.1f} times faster (median of {rounds})"
     )
 
 

@@ -11,6 +11,7 @@ from utils import bench, cli, course
 from utils.models.ablation import ablate_every_head, ablate_heads_one_by_one
 from utils.models.attention_only import AttentionOnlyConfig
 from utils.models.random_models import random_bridge
+from utils.models.toy_models import some_batches, some_models, train_one_by_one, train_together
 
 SMALL = AttentionOnlyConfig(d_model=12, d_vocab=11, n_ctx=17, n_layers=2, n_heads=3, d_head=4)
 
@@ -56,3 +57,22 @@ def test_heads_ablated_in_one_batch_are_as_those_ablated_one_by_one(cfg):
         # every head matters, in every text
         assert ((together - logits).abs().amax((-1, -2)) > 1e-3).all()
         torch.testing.assert_close(model(tokens), logits, atol=0, rtol=0)
+
+
+def test_the_training_of_many_toy_models_is_timed_as_a_ratio():
+    assert re.search(
+        r"4 toy models .* one after another \d+ ms, in one run \d+ ms, [\d.]+ times faster",
+        bench.toy_models(n_instances=4, steps=3, batch=8, rounds=1),
+    )
+
+
+def test_toy_models_trained_in_one_run_are_those_trained_one_after_another():
+    generator = torch.Generator().manual_seed(5)
+    W = some_models(3, generator)
+    batches = some_batches(20, 16, torch.tensor([0.2, 0.6, 1.0]), generator)
+    together = train_together(W, batches, learning_rate=0.1)
+    torch.testing.assert_close(together, train_one_by_one(W, batches, learning_rate=0.1), atol=1e-5, rtol=1e-4)
+    # every instance has learned something, and none the same as another
+    assert ((together - W).abs().amax((1, 2)) > 1e-3).all()
+    present = (batches > 0).double().mean((0, 1, 3))
+    assert (present - torch.tensor([0.2, 0.6, 1.0])).abs().max() < 0.06

@@ -41,7 +41,16 @@ from utils.plots.numbers import as_array, significant
 from utils.plots.renderer import PLOTLY, mime_bundle
 
 TOKENS = ["<|endoftext|>", " Mary", " and", " John", " went", " to", " the", "\n", " Mary"]
-DRAWINGS = ["attention_head", "induction_circuit", "kv_cache", "layer_norm", "residual_stream", "where_heads_look"]
+DRAWINGS = [
+    "attention_head",
+    "induction_circuit",
+    "kv_cache",
+    "layer_norm",
+    "residual_stream",
+    "sparse_autoencoder",
+    "toy_model",
+    "where_heads_look",
+]
 
 
 def some_pattern(heads: int = 3, length: int = len(TOKENS)) -> torch.Tensor:

@@ -34,6 +34,11 @@ class FunctionHandle(Handle):
         inputs = {f"argument {place}": leaf for place, leaf in enumerate(leaves) if _is_float(leaf)}
         return list(_gradients(self._name, result, upstream, inputs, self._border).values())
 
+    def parameter_gradients(self, model: nn.Module, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        """Gradients of the (scalar) result with respect to each parameter of ``model``, the first argument, by name."""
+        result = self._border.call(self._name, self._held, (model, *args), kwargs)
+        return _gradients(self._name, result, None, dict(model.named_parameters()), self._border)
+
 
 class ClassHandle(Handle):
     """A learner's class, as a checker sees it: calling it builds an instance on the border's device."""
@@ -126,8 +131,11 @@ class ModuleHandle(ObjectHandle):
         self._held.double()
         return self
 
-    def backward(self, *args: Any, upstream: Tensor) -> Tensor | None:
-        """Run forward, send ``upstream`` back, return the gradient of the first floating argument (None if there is none)."""
+    def backward(self, *args: Any, upstream: Tensor | tuple[Tensor, ...]) -> Tensor | None:
+        """Run forward, send ``upstream`` back, return the gradient of the first floating argument (None if there is none).
+
+        Where forward returns a tuple, ``upstream`` is one too.
+        """
         self._held.zero_grad()
         leaves = [arg.detach().clone().requires_grad_() if _is_float(arg) else arg for arg in args]
         result = self._border.call(self._name, self._held, tuple(leaves), {})
@@ -148,6 +156,8 @@ def handle(name: str, value: Any, border: Border, returns: str = "") -> Any:
 
     ``returns`` is the annotation of what the course's own function, or module, of that name returns.
     """
+    if inspect.isclass(value) and issubclass(value, torch.autograd.Function):
+        return FunctionHandle(f"{name}.apply", value.apply, border, returns)
     if inspect.isclass(value):
         return ClassHandle(name, value, border, returns)
     if callable(value):
@@ -169,8 +179,10 @@ def detached(value: Any) -> Any:
 
 
 def _gradients(
-    name: str, result: Any, upstream: Tensor | None, leaves: dict[str, Tensor], border: Border
+    name: str, result: Any, upstream: Tensor | tuple[Tensor, ...] | None, leaves: dict[str, Tensor], border: Border
 ) -> dict[str, Tensor]:
+    if isinstance(upstream, tuple):
+        result, upstream = _joined(name, result, upstream)
     if not isinstance(result, Tensor) or not result.requires_grad:
         raise Complaint(
             f"no gradient flows through {name}",
@@ -186,6 +198,15 @@ def _gradients(
     named = {key: torch.zeros_like(leaves[key]) if grad is None else grad for key, grad in zip(leaves, grads)}
     border.transcript.note(f"gradients of {name}", named)
     return named
+
+
+def _joined(name: str, results: Any, upstream: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """Several results as one vector, and what is sent back to them as another."""
+    kinds = isinstance(results, tuple) and len(results) == len(upstream)
+    if not kinds or any(not isinstance(r, Tensor) or r.shape != up.shape for r, up in zip(results, upstream)):
+        shapes = ", ".join(str(list(up.shape)) for up in upstream)
+        raise Complaint(f"{name} did not give a tuple of tensors {shapes}", kind="type")
+    return torch.cat([r.flatten() for r in results]), torch.cat([up.flatten() for up in upstream])
 
 
 def _is_float(value: Any) -> bool:

@@ -369,6 +369,17 @@ MISTAKES = [
     ),
     Mistake(
         "repeated_tokens",
+        "a draw for each half",
+        "each half has a call of randint of its own, so nothing repeats; call it once, and put what it gives there twice",
+        write="""
+        def repeated_tokens(d_vocab, batch, length, bos, generator):
+            halves = [torch.randint(0, d_vocab - 1, (batch, length), generator=generator) for _ in range(2)]
+            first, second = (half + (half >= bos) for half in halves)
+            return torch.cat([torch.full((batch, 1), bos), first, second], dim=1)
+        """,
+    ),
+    Mistake(
+        "repeated_tokens",
         "BOS among the random tokens",
         "BOS is drawn like any other token; draw from one token fewer, and raise those that are bos or larger by one",
         change=[
@@ -1015,6 +1026,46 @@ MISTAKES = [
     ),
     Mistake(
         "logit_attribution",
+        "grouped by kind",
+        "first come all heads, then all b_O, then all MLPs; go layer by layer: its heads, its b_O, its MLP",
+        change=[
+            ("        writes += [*heads, model.b_O[layer].expand_as(embed)]\n", "        writes += [*heads]\n"),
+            ('        if not model.cfg.attn_only:\n            writes.append(cache["mlp_out", layer])\n', ""),
+            (
+                "    normalised =",
+                "    writes += [bias.expand_as(embed) for bias in model.b_O]\n"
+                "    if not model.cfg.attn_only:\n"
+                '        writes += [cache["mlp_out", layer] for layer in range(model.cfg.n_layers)]\n'
+                "    normalised =",
+            ),
+        ],
+    ),
+    Mistake(
+        "logit_attribution",
+        "bias before its heads",
+        "b_O stands before the heads of its layer; the labels have it after them",
+        change=[
+            (
+                "[*heads, model.b_O[layer].expand_as(embed)]",
+                "[model.b_O[layer].expand_as(embed), *heads]",
+            )
+        ],
+    ),
+    Mistake(
+        "logit_attribution",
+        "TransformerLens' decomposition as it comes",
+        "get_full_resid_decomposition puts the embeddings after the heads and adds all b_O up; follow component_labels(model)",
+        write="""
+        def logit_attribution(model, cache, tokens):
+            writes = cache.get_full_resid_decomposition(layer=-1, expand_neurons=False)
+            answers = tokens[:, 1:]
+            normalised = writes[:, :, :-1] / cache["ln_final.hook_scale"][:, :-1]
+            contributions = (normalised * model.W_U.T[answers]).sum(dim=-1)
+            return torch.cat([contributions, model.b_U[answers][None]])
+        """,
+    ),
+    Mistake(
+        "logit_attribution",
         "heads with another layer's W_O",
         "the z of every layer is multiplied with W_O of layer 0; each layer has its own, model.W_O[layer]",
         change=[("model.W_O[layer],", "model.W_O[0],")],
@@ -1228,6 +1279,12 @@ MISTAKES = [
     ),
     Mistake(
         "ablation_scores",
+        "the last loss left out",
+        "the loss of the last word is left out; a slice excludes its end, and the last index is 2 * length - 1: length + 1 : 2 * length",
+        change=[("length + 1 : 2 * length", "length + 1 : 2 * length - 1")],
+    ),
+    Mistake(
+        "ablation_scores",
         "how not passed on",
         "`how` does not reach ablate_head, so every head is set to zero whatever was asked for",
         change=[("layer, head, how))", "layer, head))")],
@@ -1372,6 +1429,12 @@ MISTAKES = [
         "one place too many",
         "a word passes with k logits above its own, so that k = 1 lets second places count; fewer than k may be higher",
         change=[(".sum(dim=-1) < k)", ".sum(dim=-1) <= k)")],
+    ),
+    Mistake(
+        "copying_score",
+        "its own logit counted",
+        ">= counts the word's own logit among the higher ones, so that for k = 1 no word passes; count with >",
+        change=[("(logits > own)", "(logits >= own)")],
     ),
     Mistake(
         "copying_score",
@@ -1549,6 +1612,18 @@ MISTAKES = [
     ),
     Mistake(
         "previous_token_circuit",
+        "scale ignored",
+        "ln_scale is not used; W_pos is divided by it before queries and keys are made, as LayerNorm would divide the stream",
+        change=[("model.W_pos / ln_scale", "model.W_pos")],
+    ),
+    Mistake(
+        "previous_token_circuit",
+        "a LayerNorm for each position",
+        "each row of W_pos goes through LayerNorm by itself; all of W_pos is divided by one number, ln_scale",
+        change=[("model.W_pos / ln_scale", "F.layer_norm(model.W_pos, (model.cfg.d_model,), eps=model.cfg.eps)")],
+    ),
+    Mistake(
+        "previous_token_circuit",
         "scores, not a pattern",
         "the scores come back without a softmax (0 where masked); a pattern's rows are shares that sum to 1",
         change=[("scores.masked_fill(later, -torch.inf).softmax(dim=-1)", "scores.masked_fill(later, 0.0)")],
@@ -1601,6 +1676,12 @@ MISTAKES = [
         change=[
             ("[*heads, model.b_O[earlier].expand_as(parts[0])]", '[cache["attn_out", earlier]]'),
         ],
+    ),
+    Mistake(
+        "decompose_resid",
+        "attention in one part, and its bias again",
+        "attn_out is one part and b_O another, though attn_out holds b_O; in its place goes z times W_O, head by head",
+        change=[("[*heads, model.b_O[earlier]", '[cache["attn_out", earlier], model.b_O[earlier]')],
     ),
     Mistake(
         "decompose_resid",
@@ -1677,6 +1758,12 @@ MISTAKES = [
                 "parts @ model.W_K[layer, head]",
             ),
         ],
+    ),
+    Mistake(
+        "attention_scores_by_input",
+        "b_Q on both sides",
+        "the keys' last component is b_Q as well; on the side of the key it is b_K",
+        change=[("b_K.expand(1, batch, pos, -1)", "b_Q.expand(1, batch, pos, -1)")],
     ),
     Mistake(
         "attention_scores_by_input",
@@ -1822,6 +1909,17 @@ MISTAKES = [
     ),
     Mistake(
         "composition_scores",
+        "arguments swapped",
+        "composition_score gets the later head's matrix first; its first argument writes: W_OV of the earlier head",
+        change=[
+            (
+                "composition_score(model.W_V[0, earlier] @ model.W_O[0, earlier], reads)",
+                "composition_score(reads, model.W_V[0, earlier] @ model.W_O[0, earlier])",
+            )
+        ],
+    ),
+    Mistake(
+        "composition_scores",
         "layer 1 into layer 0",
         "layers are swapped: what layer 1 writes cannot reach layer 0",
         change=[
@@ -1962,6 +2060,29 @@ MISTAKES = [
         "ln_scale divides what queries and keys read, but not what values read; a head reads everything through LayerNorm",
         change=[("read @ model.W_V[layer, head]", "model.W_E @ model.W_V[layer, head]")],
     ),
+    Mistake(
+        "skip_trigrams",
+        "scale forgotten in the scores",
+        "ln_scale divides what values read, but not what queries and keys read; a head reads everything through LayerNorm",
+        change=[
+            (
+                "(read @ model.W_Q[layer, head]) @ (read @ model.W_K[layer, head]).T",
+                "(model.W_E @ model.W_Q[layer, head]) @ (model.W_E @ model.W_K[layer, head]).T",
+            )
+        ],
+    ),
+    Mistake(
+        "skip_trigrams",
+        "scale ignored",
+        "ln_scale is not used; W_E is divided by it wherever the head reads: for queries, keys and values",
+        change=[("model.W_E / ln_scale", "model.W_E")],
+    ),
+    Mistake(
+        "skip_trigrams",
+        "a LayerNorm for each word",
+        "each row of W_E goes through LayerNorm by itself; all of W_E is divided by one number, ln_scale",
+        change=[("model.W_E / ln_scale", "F.layer_norm(model.W_E, (model.cfg.d_model,), eps=model.cfg.eps)")],
+    ),
     # 2.22
     Mistake(
         "in_context_learning_score",
@@ -2074,6 +2195,21 @@ MISTAKES = [
         "the first word of the first half counted",
         "the first half is counted from its first word, unlike the second; begin at index 1 of the losses",
         change=[("losses[:, 1:length]", "losses[:, :length]")],
+    ),
+    Mistake(
+        "scores_along_training",
+        "the last loss left out",
+        "the loss of the last word is left out; a slice excludes its end, and the last index is 2 * length - 1: length + 1 : 2 * length",
+        change=[("length + 1 : 2 * length", "length + 1 : 2 * length - 1")],
+    ),
+    Mistake(
+        "scores_along_training",
+        "the last loss of each half left out",
+        "the loss of each half's last word is left out; a slice excludes its end: 1 : length and length + 1 : 2 * length",
+        change=[
+            ("losses[:, 1:length]", "losses[:, 1 : length - 1]"),
+            ("length + 1 : 2 * length", "length + 1 : 2 * length - 1"),
+        ],
     ),
     Mistake(
         "scores_along_training",

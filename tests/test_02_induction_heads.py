@@ -1,7 +1,9 @@
 """This file knows how to check chapter 2: induction heads."""
 
+import hashlib
 import math
 from dataclasses import replace
+from functools import wraps
 
 import einops
 import torch
@@ -12,7 +14,7 @@ from utils.checking import complain, expect_close, expect_equal, expect_shape
 from utils.checking.complaints import Complaint
 from utils.models.attention_only import AttentionOnlyConfig
 from utils.models.config import TransformerConfig
-from utils.models.random_models import random_bridge
+from utils.models.random_models import borrow_bridge
 
 # no two axes of the same size, none of size 1
 SMALL = AttentionOnlyConfig(d_model=12, d_vocab=11, n_ctx=17, n_layers=2, n_heads=3, d_head=4)
@@ -21,7 +23,28 @@ WITH_MLPS = TransformerConfig(d_model=12, d_vocab=11, n_ctx=17, n_layers=2, n_he
 
 def tiny_model(draw, cfg=SMALL):
     """A model under TransformerLens' names with random weights and biases, none at its default; in compatibility mode."""
-    return random_bridge(cfg, draw.generator(), draw.device)
+    return borrow_bridge(cfg, draw.generator(), draw.device)
+
+
+def remembered(oracle):
+    """What the oracle says of this model (first argument) and the rest, computed once: to name a mistake, tests run often.
+
+    Ask it before the learner's code meets the model, which may change more than the weights that are looked at here.
+    """
+    answers = {}
+
+    @wraps(oracle)
+    def answer(model, *rest):
+        digest = hashlib.sha256()
+        for value in (*model.parameters(), *rest):
+            is_tensor = isinstance(value, torch.Tensor)
+            digest.update(repr((value.dtype, value.shape, value.device) if is_tensor else value).encode())
+            digest.update(value.detach().cpu().numpy().tobytes() if is_tensor else b"")
+        if digest.digest() not in answers:
+            answers[digest.digest()] = oracle(model, *rest)
+        return answers[digest.digest()]
+
+    return answer
 
 
 def random_tokens(draw, *, batch=2, pos=7, d_vocab=SMALL.d_vocab):
@@ -732,6 +755,7 @@ def said_twice(draw, cfg, *, batch=3, length=4):
     return torch.cat([torch.zeros_like(segment[:, :1]), segment, segment], dim=1)
 
 
+@remembered
 def scores_in_loops(model, tokens, length):
     """The induction scores of a model's cached patterns, entry by entry."""
     with torch.no_grad():
@@ -809,7 +833,8 @@ def test_a_second_model_is_scored_by_itself(induction_scores, draw):
 
 
 # other numbers of layers, heads and dimensions than SMALL
-THREE_LAYERS = replace(SMALL, n_layers=3, n_heads=2, d_head=6)
+TWO_HEADS = replace(SMALL, n_heads=2, d_head=6)
+THREE_LAYERS = replace(TWO_HEADS, n_layers=3)
 THREE_LAYERS_WITH_MLPS = replace(WITH_MLPS, n_layers=3, n_heads=2, d_head=6)
 WITHOUT_LAYERNORM = replace(SMALL, normalization_type=None)
 LENS_AXES = "layer batch pos d_vocab"
@@ -835,16 +860,16 @@ def losses_on(logits, tokens):
     return F.cross_entropy(logits[:, :-1].transpose(1, 2), tokens[:, 1:], reduction="none")
 
 
+@remembered
 def without_head(model, tokens, layer, head, how):
     """The logits when the head's weights are taken away, and its mean is written by the bias instead."""
     with torch.no_grad():
         attn = model.blocks[layer].attn
-        _, cache = model.run_with_cache(tokens)
-        mean = cache["z", layer][:, :, head].flatten(0, 1).mean(dim=0)
         W_O, b_O = attn.W_O[head], attn.b_O  # views: what is written here is in the model
         kept = W_O.clone(), b_O.clone()
         if how == "mean":
-            b_O += mean @ W_O
+            _, cache = model.run_with_cache(tokens)
+            b_O += cache["z", layer][:, :, head].flatten(0, 1).mean(dim=0) @ W_O
         W_O.zero_()
         logits = model(tokens)
         W_O.copy_(kept[0])
@@ -1075,43 +1100,47 @@ def test_the_bias_of_the_unembedding_comes_last(logit_attribution, draw):
 # 2.11 ablate_head
 
 
-def expect_ablated(ablate_head, draw, cfg, how, *, batch=2, pos=7):
-    """Every head of a model, ablated by the learner and by hand."""
+def every_head(cfg):
+    return [(layer, head) for layer in range(cfg.n_layers) for head in range(cfg.n_heads)]
+
+
+def expect_ablated(ablate_head, draw, cfg, how, heads, *, batch=2, pos=7):
+    """These heads of a model, ablated by the learner and by hand."""
     model, tokens = tiny_model(draw, cfg), random_tokens(draw, batch=batch, pos=pos)
-    for layer in range(cfg.n_layers):
-        for head in range(cfg.n_heads):
-            expected = without_head(model, tokens, layer, head, how)
-            value = "0" if how == "zero" else "its mean over batch and positions, a vector of d_head numbers"
-            expect_close(
-                ablate_head(model, tokens, layer, head, how),
-                expected,
-                rule=f"z of head {head} in layer {layer} is {value}, and every other head writes what it reads",
-                look_at="the hook's name, the axis of z that counts heads, and what the hook returns",
-                axes="batch pos d_vocab",
-                what=f"the logits without L{layer}H{head}",
-                atol=1e-4,
-            )
+    expected = {place: without_head(model, tokens, *place, how) for place in heads}
+    value = "0" if how == "zero" else "its mean over batch and positions, a vector of d_head numbers"
+    for layer, head in heads:
+        expect_close(
+            ablate_head(model, tokens, layer, head, how),
+            expected[layer, head],
+            rule=f"z of head {head} in layer {layer} is {value}, and every other head writes what it reads",
+            look_at="the hook's name, the axis of z that counts heads, and what the hook returns",
+            axes="batch pos d_vocab",
+            what=f"the logits without L{layer}H{head}",
+            atol=1e-4,
+        )
 
 
 def test_zero_ablation_is_a_run_without_that_heads_weights(ablate_head, draw):
-    expect_ablated(ablate_head, draw, SMALL, "zero")
+    expect_ablated(ablate_head, draw, SMALL, "zero", every_head(SMALL))
 
 
 def test_mean_ablation_writes_the_heads_mean_at_every_position_of_every_text(ablate_head, draw):
-    expect_ablated(ablate_head, draw, SMALL, "mean", batch=3, pos=5)
+    expect_ablated(ablate_head, draw, SMALL, "mean", every_head(SMALL), batch=3, pos=5)
 
 
 def test_ablation_works_in_models_with_mlps_and_other_numbers_of_heads(ablate_head, draw):
-    for cfg in (WITH_MLPS, THREE_LAYERS):
+    for cfg, heads in ((WITH_MLPS, [(0, 2), (1, 0)]), (THREE_LAYERS, [(2, 1)])):
         for how in ("zero", "mean"):
-            expect_ablated(ablate_head, draw, cfg, how, batch=4, pos=6)
+            expect_ablated(ablate_head, draw, cfg, how, heads, batch=4, pos=6)
 
 
 def test_without_how_the_head_is_set_to_zero(ablate_head, draw):
     model, tokens = tiny_model(draw), random_tokens(draw)
+    expected = without_head(model, tokens, 1, 2, "zero")
     expect_close(
         ablate_head(model, tokens, 1, 2),
-        without_head(model, tokens, 1, 2, "zero"),
+        expected,
         rule='how="zero" is the default',
         look_at="the line that begins with `def`",
         axes="batch pos d_vocab",
@@ -1148,15 +1177,21 @@ def test_the_model_is_as_before_after_an_ablation(ablate_head, draw):
 # 2.12 ablation_scores
 
 
-def expect_ablation_scores(ablation_scores, draw, cfg, how, *, batch, length):
-    model, tokens = tiny_model(draw, cfg), words_that_repeat(draw, batch=batch, length=length)
+@remembered
+def rises(model, tokens, length, how):
+    """How much the loss on the second half rises without each head's weights."""
     with torch.no_grad():
         whole = losses_on(model(tokens), tokens)
-    expected = torch.zeros(cfg.n_layers, cfg.n_heads, device=tokens.device)
-    for layer in range(cfg.n_layers):
-        for head in range(cfg.n_heads):
-            rise = losses_on(without_head(model, tokens, layer, head, how), tokens) - whole
-            expected[layer, head] = rise[:, -(length - 1) :].mean()
+    scores = torch.zeros(model.cfg.n_layers, model.cfg.n_heads, device=tokens.device)
+    for place in every_head(model.cfg):
+        rise = losses_on(without_head(model, tokens, *place, how), tokens) - whole
+        scores[place] = rise[:, -(length - 1) :].mean()
+    return scores
+
+
+def expect_ablation_scores(ablation_scores, draw, cfg, how, *, batch, length):
+    model, tokens = tiny_model(draw, cfg), words_that_repeat(draw, batch=batch, length=length)
+    expected = rises(model, tokens, length, how)
     expect_close(
         ablation_scores(model, tokens, length, how),
         expected,
@@ -1170,7 +1205,7 @@ def expect_ablation_scores(ablation_scores, draw, cfg, how, *, batch, length):
 
 
 def test_scores_are_the_rise_of_the_loss_on_the_second_half(ablation_scores, draw):
-    expect_ablation_scores(ablation_scores, draw, SMALL, "zero", batch=3, length=5)
+    expect_ablation_scores(ablation_scores, draw, TWO_HEADS, "zero", batch=3, length=5)
 
 
 def test_scores_hold_for_other_lengths_and_numbers_of_heads(ablation_scores, draw):
@@ -1178,7 +1213,7 @@ def test_scores_hold_for_other_lengths_and_numbers_of_heads(ablation_scores, dra
 
 
 def test_scores_by_mean_ablation(ablation_scores, draw):
-    expect_ablation_scores(ablation_scores, draw, SMALL, "mean", batch=2, length=6)
+    expect_ablation_scores(ablation_scores, draw, TWO_HEADS, "mean", batch=3, length=6)
 
 
 def test_without_how_scores_are_by_zero_ablation_and_mlps_do_no_harm(ablation_scores, draw):
@@ -1210,7 +1245,7 @@ def test_a_head_that_writes_nothing_scores_0(ablation_scores, draw):
 
 
 def test_the_model_is_as_before_after_scoring(ablation_scores, draw):
-    model, tokens = tiny_model(draw), words_that_repeat(draw)
+    model, tokens = tiny_model(draw, TWO_HEADS), words_that_repeat(draw)
     with torch.no_grad():
         before = model(tokens)
     ablation_scores(model, tokens, 5, "mean")
@@ -1392,6 +1427,7 @@ def test_a_rotation_scores_the_cosine_of_its_angle(eigenvalue_copying_score, dra
 # 2.16 previous_token_circuit
 
 
+@remembered
 def position_pattern(model, layer, head, ln_scale=1.0):
     """Position by position, with loops: the pattern of W_pos alone."""
     W_pos, W_Q, W_K = doubled(model.W_pos, model.W_Q[layer, head], model.W_K[layer, head])
@@ -1405,10 +1441,11 @@ def position_pattern(model, layer, head, ln_scale=1.0):
 
 def test_the_pattern_is_that_of_position_embeddings_alone(previous_token_circuit, draw):
     model = tiny_model(draw)
-    for layer, head in [(0, 1), (1, 0), (0, 2)]:
+    expected = {place: position_pattern(model, *place) for place in [(0, 1), (1, 0), (0, 2)]}
+    for (layer, head), pattern in expected.items():
         expect_close(
             previous_token_circuit(model, layer, head),
-            position_pattern(model, layer, head),
+            pattern,
             rule="softmax over earlier keys of W_pos W_Q (W_pos W_K)ᵀ over the root of d_head",
             look_at="scale, mask and softmax, and that no words and no biases are in it",
             axes="query key",
@@ -1418,10 +1455,11 @@ def test_the_pattern_is_that_of_position_embeddings_alone(previous_token_circuit
 
 def test_the_scale_divides_queries_and_keys(previous_token_circuit, draw):
     model = tiny_model(draw, replace(DEEPER_WITH_MLPS, n_ctx=13, d_head=5))
-    for ln_scale in (0.6, 1.7):
+    expected = {ln_scale: position_pattern(model, 2, 0, ln_scale) for ln_scale in (0.6, 1.7)}
+    for ln_scale, pattern in expected.items():
         expect_close(
             previous_token_circuit(model, 2, 0, ln_scale),
-            position_pattern(model, 2, 0, ln_scale),
+            pattern,
             rule="W_pos is divided by ln_scale on both sides",
             look_at="where ln_scale enters: for queries and for keys",
             axes="query key",
@@ -1453,6 +1491,7 @@ def test_a_head_made_to_look_one_position_back_does(previous_token_circuit, draw
 # 2.17 decompose_resid
 
 
+@remembered
 def parts_by_ablation(model, tokens, layer):
     """What each component writes, from runs in which others are silenced: no W_O is used."""
 
@@ -1483,10 +1522,11 @@ def ran_with(model, tokens, hooks):
 
 
 def expect_parts_of_stream(decompose_resid, model, tokens, layer):
+    expected = parts_by_ablation(model, tokens, layer)
     _, cache = ran_with(model, tokens, [])
     expect_close(
         decompose_resid(cache, layer),
-        parts_by_ablation(model, tokens, layer),
+        expected,
         rule="embed, pos_embed, then per earlier layer: each head's z W_O, b_O once, the MLP's write if there is an MLP",
         look_at="the number and order of parts, and whether each is what the component wrote into the stream",
         axes="component batch pos d_model",
@@ -1530,6 +1570,7 @@ def test_the_parts_add_up_to_what_the_layer_reads(decompose_resid, draw):
 # 2.18 attention_scores_by_input
 
 
+@remembered
 def shares_by_pair(model, tokens, layer, head):
     """The shares pair by pair, from parts found by ablation; LayerNorm's scale from the variance of the stream."""
     parts = parts_by_ablation(model, tokens, layer).double()
@@ -1543,10 +1584,11 @@ def shares_by_pair(model, tokens, layer, head):
 
 
 def expect_shares(attention_scores_by_input, model, tokens, layer, head):
+    expected = shares_by_pair(model, tokens, layer, head)
     _, cache = ran_with(model, tokens, [])
     expect_close(
         attention_scores_by_input(model, cache, layer, head),
-        shares_by_pair(model, tokens, layer, head),
+        expected,
         rule="part i over the scale times W_Q, dot part j over the scale times W_K, over the root of d_head; biases last",
         look_at="the scale, the biases' own component, and which axis belongs to queries",
         axes="query_component key_component batch query key",
@@ -1698,6 +1740,7 @@ def test_another_kind_is_refused_by_name(composition_scores, draw):
 # 2.21 skip_trigrams
 
 
+@remembered
 def all_trigrams(model, layer, head, ln_scale=1.0):
     """Every triple with its strength, the strongest first, with loops over all words."""
     W_E, W_U = doubled(model.W_E, model.W_U)
@@ -1713,9 +1756,10 @@ def all_trigrams(model, layer, head, ln_scale=1.0):
     return sorted(found, key=lambda triple: -triple[3])
 
 
-def expect_trigrams(skip_trigrams, model, layer, head, k, **more):
-    given = skip_trigrams(model, layer, head, k, **more)
-    right = all_trigrams(model, layer, head, **more)[:k]
+def expect_trigrams(skip_trigrams, model, layer, head, k, **ln_scale):
+    every = all_trigrams(model, layer, head, *ln_scale.values())
+    right = every[:k]
+    given = skip_trigrams(model, layer, head, k, **ln_scale)
     if len(given) != len(right):
         complain(
             f"{len(given)} triples came back, {len(right)} are right",
@@ -1738,7 +1782,7 @@ def expect_trigrams(skip_trigrams, model, layer, head, k, **more):
         axes="place",
     )
     # two strengths may be so close that rounding swaps them
-    strengths = {entry[:3]: entry[3] for entry in all_trigrams(model, layer, head, **more)}
+    strengths = {entry[:3]: entry[3] for entry in every}
     for place, (entry, expected) in enumerate(zip(given, right)):
         triple = tuple(int(word) for word in entry[:3])
         if not math.isclose(strengths.get(triple, math.inf), expected[3], rel_tol=1e-4, abs_tol=1e-6):
@@ -1829,23 +1873,28 @@ def test_a_model_that_is_better_everywhere_has_the_same_score(in_context_learnin
 NAMES_ALONG = ("loss, first half", "loss, second half", "induction", "previous token")
 
 
+@remembered
+def measured(model, tokens, length):
+    """The four numbers of one model, under their names."""
+    with torch.no_grad():
+        logits, cache = model.run_with_cache(tokens)
+    losses = losses_on(logits, tokens)
+    patterns = torch.stack([cache[f"blocks.{layer}.attn.hook_pattern"] for layer in range(model.cfg.n_layers)])
+    patterns = patterns.mean(dim=1)
+    second, every = range(length + 1, 2 * length + 1), range(1, 2 * length + 1)
+    numbers = {"loss, first half": losses[:, 1:length].mean(), "loss, second half": losses[:, -(length - 1) :].mean()}
+    for name, queries, back in (("induction", second, length - 1), ("previous token", every, 1)):
+        attended = torch.stack([patterns[:, :, query, query - back] for query in queries])
+        numbers[name] = attended.mean(dim=0).max()
+    return numbers
+
+
 def along(scores_along_training, draw, steps, *, cfg=SMALL, batch=3, length=5):
     """What the learner measures on random models, one for each step, and what is right; in the order of steps."""
     models = {step: tiny_model(draw, cfg).double() for step in steps}
     tokens = words_that_repeat(draw, batch=batch, length=length)
-    expected = {name: [] for name in NAMES_ALONG}
-    for step in steps:
-        with torch.no_grad():
-            logits, cache = models[step].run_with_cache(tokens)
-        losses = losses_on(logits, tokens)
-        patterns = torch.stack([cache[f"blocks.{layer}.attn.hook_pattern"] for layer in range(cfg.n_layers)])
-        patterns = patterns.mean(dim=1)
-        second, every = range(length + 1, 2 * length + 1), range(1, 2 * length + 1)
-        expected["loss, first half"].append(losses[:, 1:length].mean())
-        expected["loss, second half"].append(losses[:, -(length - 1) :].mean())
-        for name, queries, back in (("induction", second, length - 1), ("previous token", every, 1)):
-            attended = torch.stack([patterns[:, :, query, query - back] for query in queries])
-            expected[name].append(attended.mean(dim=0).max())
+    numbers = [measured(models[step], tokens, length) for step in steps]
+    expected = {name: torch.stack([each[name] for each in numbers]) for name in NAMES_ALONG}
     asked = []
 
     def load(step):
@@ -1853,7 +1902,7 @@ def along(scores_along_training, draw, steps, *, cfg=SMALL, batch=3, length=5):
         return models[step]
 
     result = scores_along_training(list(steps), load, tokens, length)
-    return result, {name: torch.stack(values) for name, values in expected.items()}, asked, models
+    return result, expected, asked, models
 
 
 def expect_names(result, n_steps):
@@ -1898,8 +1947,8 @@ def test_losses_are_means_over_each_half_from_its_second_word_on(scores_along_tr
 
 def test_scores_are_the_highest_over_all_heads_of_all_layers(scores_along_training, draw):
     for cfg, length in ((SMALL, 6), (THREE_LAYERS, 4)):
-        result, expected, _, _ = along(scores_along_training, draw, (0, 10, 20, 30, 40, 50), cfg=cfg, length=length)
-        expect_names(result, 6)
+        result, expected, _, _ = along(scores_along_training, draw, (0, 10, 20), cfg=cfg, length=length)
+        expect_names(result, 3)
         for name in NAMES_ALONG[2:]:
             expect_close(
                 result[name],
@@ -1912,8 +1961,8 @@ def test_scores_are_the_highest_over_all_heads_of_all_layers(scores_along_traini
 
 
 def test_entries_are_in_the_order_of_the_steps_that_were_given(scores_along_training, draw):
-    result, expected, _, _ = along(scores_along_training, draw, (300, 0, 40, 1000))
-    expect_names(result, 4)
+    result, expected, _, _ = along(scores_along_training, draw, (300, 0, 40))
+    expect_names(result, 3)
     for name in NAMES_ALONG:
         expect_close(
             result[name],
@@ -1926,9 +1975,9 @@ def test_entries_are_in_the_order_of_the_steps_that_were_given(scores_along_trai
 
 
 def test_each_checkpoint_is_loaded_and_left_without_hooks(scores_along_training, draw):
-    steps = (5, 50, 500)
+    steps = (5, 500)
     result, _, asked, models = along(scores_along_training, draw, steps)
-    expect_names(result, 3)
+    expect_names(result, 2)
     if set(asked) != set(steps):
         complain(
             f"with steps {list(steps)}, load was called with {asked}",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import operator
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
 
 from utils.models.attention_only import AttentionOnlyConfig
 from utils.models.config import TransformerConfig
@@ -10,7 +12,12 @@ from utils.models.loading import quietly
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
     from transformer_lens import TransformerBridge
+
+MOST_KEPT = 48  # models for `borrow_bridge`, of half a megabyte each: more than any one exercise asks for
+# attributes that `_Kept.put_back` sees to itself, and one in which a bridge keeps what it has looked up
+PUT_BACK = {"_buffers", "bwd_hooks", "ctx", "fwd_hooks", "_block_alias_cache"}
 
 
 def random_bridge(
@@ -54,3 +61,74 @@ def random_bridge(
         model.to(device or "cpu")
         model.eval()
     return model
+
+
+def borrow_bridge(
+    cfg: AttentionOnlyConfig | TransformerConfig,
+    generator: torch.Generator,
+    device: torch.device | None = None,
+) -> TransformerBridge:
+    """What `random_bridge` makes, for one borrower after the other: the last few models are kept, as building takes long.
+
+    Each borrower finds the model as it was built, without hooks and with its own weights, whatever the one before did
+    to it. Who asks again with a generator in the same state gets the same object, so the borrower before must be done.
+    """
+    key = (cfg, str(device or "cpu"), generator.get_state().numpy().tobytes())
+    kept = _kept.pop(key, None)
+    if kept is None or not kept.put_back():
+        kept = _Kept(random_bridge(cfg, generator, device), generator.get_state())
+    _kept[key] = kept
+    while len(_kept) > MOST_KEPT:
+        del _kept[next(iter(_kept))]  # the one that was asked for longest ago
+    generator.set_state(kept.generator_state)
+    return kept.model
+
+
+class _Kept:
+    """A model, and what is needed to see whether it is still as it was built and to put back what can be put back."""
+
+    def __init__(self, model: TransformerBridge, generator_state: torch.Tensor):
+        import torch
+
+        self.model, self.generator_state = model, generator_state
+        with torch.no_grad():
+            model.run_with_cache(torch.zeros(1, 1, dtype=torch.long, device=model.W_E.device))  # wires hooks of its own
+        self.tensors = [(tensor.detach().clone(), tensor.requires_grad) for tensor in _tensors(model)]
+        self.attributes = _attributes(model)
+
+    def put_back(self) -> bool:
+        """Take hooks and gradients off and restore all weights; False if something else was changed."""
+        self.model.reset_hooks(including_permanent=True)
+        tensors = _tensors(self.model)
+        if len(tensors) != len(self.tensors) or not _same(self.attributes, _attributes(self.model)):
+            return False
+        for tensor, (value, requires_grad) in zip(tensors, self.tensors):
+            tensor.grad = None
+            tensor.requires_grad_(requires_grad)
+            if tensor.dtype == value.dtype and tensor.shape == value.shape:
+                tensor.detach().copy_(value)
+            else:
+                tensor.data = value.clone()
+        return True
+
+
+def _tensors(model: TransformerBridge) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]
+
+
+def _attributes(model: TransformerBridge) -> list[Any]:
+    """What every module and the configuration hold, dictionaries entry by entry; it is to be compared by identity."""
+    found: list[Any] = []
+    for owner in (model.cfg, *model.modules()):
+        for name, value in vars(owner).items():
+            if name not in PUT_BACK:
+                found.append(name)
+                found += [*value, *value.values()] if type(value) in (dict, OrderedDict) else [value]
+    return found
+
+
+def _same(before: list[Any], now: list[Any]) -> bool:
+    return len(before) == len(now) and all(map(operator.is_, before, now))
+
+
+_kept: dict[tuple, _Kept] = {}

@@ -65,11 +65,10 @@ def run_solution_notebooks(folder: Path) -> Outcome:
 
 
 def measure_models(folder: Path) -> Outcome:
-    """Every model that ships can do what its card says."""
+    """Every model and sparse autoencoder that ships can do what its card says."""
     outcome = Outcome()
-    for name in shipped():
-        command = [sys.executable, "-m", "utils.cli", "models", "measure", name]
-        status = subprocess.call(command, cwd=REPO, env=environment(folder))
+    for command in [*(["utils.cli", "models", "measure", name] for name in shipped()), ["utils.saes.measure"]]:
+        status = subprocess.call([sys.executable, "-m", *command], cwd=REPO, env=environment(folder))
         outcome += Outcome(failed=1) if status else Outcome(passed=1)
     return outcome
 

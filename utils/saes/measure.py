@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -82,20 +82,26 @@ def explained_variance(x: Float[Tensor, "... d_in"], x_hat: Float[Tensor, "... d
     return 1 - ((x - x_hat).square().sum() / centred.square().sum()).item()
 
 
-def spliced_losses(model: TransformerBridge, sae: TopKSAE, tokens: Int[Tensor, "batch pos"]) -> dict[str, float]:
+def spliced_losses(
+    model: TransformerBridge, sae: TopKSAE, tokens: Int[Tensor, "batch pos"], batch: int = 32
+) -> dict[str, float]:
     """Nats per token as the model is, with the reconstruction in place of the activation, and with its mean; not at BOS."""
+    mean = activations_of(model, tokens, sae.hook_name)[:, 1:].mean(dim=(0, 1))
 
-    def loss(replacement) -> float:
-        def replace(activation, hook):
+    def loss(replacement: Callable[[Tensor], Tensor]) -> float:
+        def replace(activation: Float[Tensor, "batch pos d_in"], hook) -> Float[Tensor, "batch pos d_in"]:
             return torch.cat([activation[:, :1], replacement(activation[:, 1:])], dim=1)
 
-        logits = model.run_with_hooks(tokens, fwd_hooks=[(sae.hook_name, replace)])
-        return F.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten()).item()
+        total = 0.0
+        for part in tokens.split(batch):
+            logits = model.run_with_hooks(part, fwd_hooks=[(sae.hook_name, replace)])
+            total += F.cross_entropy(logits[:, :-1].flatten(0, 1), part[:, 1:].flatten(), reduction="sum").item()
+        return total / tokens[:, 1:].numel()
 
     return {
         "as it is": loss(lambda x: x),
         "spliced in": loss(lambda x: sae(x)[0]),
-        "mean-ablated": loss(lambda x: x.mean(dim=(0, 1)).expand_as(x)),
+        "mean-ablated": loss(lambda x: mean.expand_as(x)),
     }
 
 

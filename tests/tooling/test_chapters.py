@@ -7,6 +7,8 @@ import pytest
 
 from utils import course
 
+# chapters whose results are of models that ship, and why
+OF_ONE_MODEL = {"03_superposition_and_saes": "its sparse autoencoders and labels are of the organism and its text"}
 CHAPTERS = pytest.mark.parametrize("chapter", course.chapters(), ids=lambda chapter: chapter.name)
 
 
@@ -33,8 +35,9 @@ def test_every_object_is_checked_in_the_cell_after_its_exercise(chapter):
 
 
 @CHAPTERS
-def test_the_one_line_switch_of_models_is_there(chapter):
-    assert any(line.startswith('MODEL = "') for source in cells(chapter, "code") for line in source.splitlines())
+def test_the_one_line_switch_of_models_is_there_or_would_do_nothing(chapter):
+    lines = [line for source in cells(chapter, "code") for line in source.splitlines()]
+    assert any(line.startswith('MODEL = "') for line in lines) == (chapter.name not in OF_ONE_MODEL)
 
 
 @CHAPTERS

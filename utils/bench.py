@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,15 +162,8 @@ def ablation(rounds: int = 15) -> str:
 
     model = load_model("organism")
     tokens = model.to_tokens("When Mary and John went to the store, John gave a drink to")
-    seconds: dict[str, list[float]] = {}
     with torch.no_grad():
-        for _ in range(rounds + 1):
-            for way in (ablate_every_head, ablate_heads_one_by_one):
-                start = time.perf_counter()
-                way(model, tokens)
-                seconds.setdefault(way.__name__, []).append(time.perf_counter() - start)
-    # the first round does not count
-    batch, single = (statistics.median(times[1:]) for times in seconds.values())
+        batch, single = in_turn([ablate_every_head, ablate_heads_one_by_one], rounds, model, tokens)
     heads = model.cfg.n_layers * model.cfg.n_heads
     return (
         f"{heads} heads ablated on a text of {tokens.shape[1]} tokens: one by one {1000 * single:.0f} ms, in one batch "
@@ -187,18 +180,22 @@ def toy_models(n_instances: int = 64, steps: int = 50, batch: int = 256, rounds:
     generator = torch.Generator().manual_seed(0)
     W = some_models(n_instances, generator)
     batches = some_batches(steps, batch, torch.linspace(0.05, 1, n_instances), generator)
-    seconds: dict[str, list[float]] = {}
-    for _ in range(rounds + 1):
-        for way in (train_together, train_one_by_one):
-            start = time.perf_counter()
-            way(W, batches)
-            seconds.setdefault(way.__name__, []).append(time.perf_counter() - start)
-    # the first round does not count
-    together, single = (statistics.median(times[1:]) for times in seconds.values())
+    together, single = in_turn([train_together, train_one_by_one], rounds, W, batches)
     return (
         f"{n_instances} toy models trained for {steps} steps of {batch} examples: one after another {1000 * single:.0f} "
         f"ms, in one run {1000 * together:.0f} ms, {single / together:.1f} times faster (median of {rounds})"
     )
+
+
+def in_turn(ways: Sequence[Callable], rounds: int, *args: Any) -> list[float]:
+    """The median seconds of each way to do the same, one after the other in every round; one more round does not count."""
+    seconds: list[list[float]] = [[] for _ in ways]
+    for _ in range(rounds + 1):
+        for way, times in zip(ways, seconds, strict=True):
+            start = time.perf_counter()
+            way(*args)
+            times.append(time.perf_counter() - start)
+    return [statistics.median(times[1:]) for times in seconds]
 
 
 def machine() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 import io
 import re
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from utils.checking.complaints import Complaint
 from utils.checking.exceptions import explain_exception
-from utils.checking.transcript import Transcript, frozen
+from utils.checking.transcript import Transcript, fields_of, frozen, is_record
 
 PRINTED_LIMIT = 2_000  # characters of the learner's prints that a card shows
 STUB = re.compile(r"\d+\.\d+[a-z]? \w+: ")  # what a stub raises; PyTorch raises NotImplementedError for other reasons
@@ -95,6 +96,11 @@ def copied(value: Any) -> Any:
         return {key: copied(item) for key, item in value.items()}
     if type(value) in (list, tuple):
         return type(value)(copied(item) for item in value)
+    if is_record(value):
+        twin = copy.copy(value)
+        for name, item in fields_of(value).items():
+            object.__setattr__(twin, name, copied(item))  # a frozen dataclass refuses any other way
+        return twin
     return value
 
 
@@ -180,6 +186,8 @@ def _any_nan(value: Any) -> bool:
         return value.is_floating_point() and bool(value.isnan().any())
     if isinstance(value, dict):
         return any(_any_nan(item) for item in value.values())
+    if is_record(value):
+        return _any_nan(fields_of(value))
     return isinstance(value, (list, tuple)) and any(_any_nan(item) for item in value)
 
 
@@ -190,6 +198,8 @@ def _changed(before: Any, after: Any) -> bool:
         return before.keys() != after.keys() or any(_changed(before[key], after[key]) for key in before)
     if type(before) in (list, tuple):
         return len(before) != len(after) or any(_changed(x, y) for x, y in zip(before, after))
+    if is_record(before):
+        return _changed(fields_of(before), fields_of(after))
     return False
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 import torch
@@ -44,9 +44,20 @@ def frozen(value: Any) -> Any:
         return [frozen(item) for item in value]
     if value is None or isinstance(value, (bool, int, float, str, bytes)):
         return value
+    if is_record(value):
+        return frozen(fields_of(value))
     if type(value).__name__ == "FactoredMatrix":  # TransformerLens', which is slow to import
         return frozen(value.AB)
     return f"<{type(value).__name__}>"
+
+
+def is_record(value: Any) -> bool:
+    """Whether this is an instance of a dataclass, such as the prompts of chapter 4: data with names."""
+    return is_dataclass(value) and not isinstance(value, type)
+
+
+def fields_of(record: Any) -> dict[str, Any]:
+    return {each.name: getattr(record, each.name) for each in fields(record) if hasattr(record, each.name)}
 
 
 def _has_values(value: Any) -> bool:

@@ -949,10 +949,10 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
-        "copying_score",
+        "name_copying_score",
         "name by name, with a sorted list",
         """
-        def copying_score(model, layer, head, names, k=5, negative=False):
+        def name_copying_score(model, layer, head, names, k=5, negative=False):
             W_OV = model.W_V[layer, head] @ model.W_O[layer, head]
             copied = []
             for name in names.tolist():
@@ -965,10 +965,10 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
-        "copying_score",
+        "name_copying_score",
         "by the rank in an argsort, ties told apart by hand",
         """
-        def copying_score(model, layer, head, names, k=5, negative=False):
+        def name_copying_score(model, layer, head, names, k=5, negative=False):
             read = model.W_E[names].unsqueeze(0)
             if not (layer == 0 or model.cfg.attn_only):
                 read = read + model.blocks[0].mlp(model.blocks[0].ln2(read))

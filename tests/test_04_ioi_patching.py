@@ -2659,7 +2659,7 @@ def role_z(model, tokens):
     return kept
 
 
-# 4.20 copying_score
+# 4.20 name_copying_score
 
 COPYING_RULE = "the share of names of which at most k tokens have a logit at least as high, through W_V, W_O and W_U"
 
@@ -2677,13 +2677,13 @@ def copying_in_loops(model, layer, head, names, k, sign=1):
     return hits / len(names)
 
 
-def expect_copying(copying_score, draw, cfg, cases, look_at):
+def expect_copying(name_copying_score, draw, cfg, cases, look_at):
     model = borrow_bridge(cfg, draw.generator(), draw.device)
     names = draw.permutation(cfg.d_vocab)[: cfg.d_vocab - 3]
     for layer, head, k, negative in cases:
         asked = {"k": k, "negative": True} if negative else {"k": k}
         expect_close(
-            copying_score(model, layer, head, names, **asked),
+            name_copying_score(model, layer, head, names, **asked),
             torch.tensor(copying_in_loops(model, layer, head, names, k, -1 if negative else 1), dtype=torch.float64),
             rule=COPYING_RULE,
             look_at=look_at,
@@ -2692,46 +2692,58 @@ def expect_copying(copying_score, draw, cfg, cases, look_at):
     expect_no_hooks(model)
 
 
-def test_a_head_copies_the_names_that_it_puts_among_the_k_highest(copying_score, draw):
+def test_a_head_copies_the_names_that_it_puts_among_the_k_highest(name_copying_score, draw):
     cases = [(0, 1, 3, False), (1, 0, 7, False), (2, 1, 5, False), (2, 0, 11, False), (1, 1, 14, False)]
-    expect_copying(copying_score, draw, ROLE_BARE, cases, "which head's weights, in which order, and how k is used")
+    expect_copying(
+        name_copying_score, draw, ROLE_BARE, cases, "which head's weights, in which order, and how k is used"
+    )
 
 
-def test_a_later_head_reads_what_the_first_mlp_makes_of_a_name(copying_score, draw):
+def test_a_later_head_reads_what_the_first_mlp_makes_of_a_name(name_copying_score, draw):
     cases = [(1, 0, 4, False), (1, 2, 6, False), (1, 1, 9, False), (1, 0, 12, False)]
     expect_copying(
-        copying_score, draw, ROLE_MLPS, cases, "the stream of a name: embedding plus block.mlp(block.ln2(…)) of block 0"
+        name_copying_score,
+        draw,
+        ROLE_MLPS,
+        cases,
+        "the stream of a name: embedding plus block.mlp(block.ln2(…)) of block 0",
     )
 
 
-def test_a_head_of_layer_0_reads_the_embedding_alone(copying_score, draw):
+def test_a_head_of_layer_0_reads_the_embedding_alone(name_copying_score, draw):
     cases = [(0, 0, 4, False), (0, 2, 8, False), (0, 1, 6, False), (0, 3, 5, False), (0, 0, 10, False)]
     expect_copying(
-        copying_score, draw, ROLE_FOUR, cases, "which layers stand after the first MLP: those with layer > 0"
+        name_copying_score, draw, ROLE_FOUR, cases, "which layers stand after the first MLP: those with layer > 0"
     )
 
 
-def test_a_third_layer_reads_the_first_mlp_and_no_other(copying_score, draw):
+def test_a_third_layer_reads_the_first_mlp_and_no_other(name_copying_score, draw):
     cases = [(2, 0, 4, False), (2, 3, 8, False), (2, 1, 6, False)]
     expect_copying(
-        copying_score, draw, ROLE_FOUR, cases, "which MLPs are run: that of block 0, whatever the layer of the head"
+        name_copying_score,
+        draw,
+        ROLE_FOUR,
+        cases,
+        "which MLPs are run: that of block 0, whatever the layer of the head",
     )
 
 
-def test_the_negative_score_asks_for_the_lowest_logits(copying_score, draw):
+def test_the_negative_score_asks_for_the_lowest_logits(name_copying_score, draw):
     cases = [(0, 1, 3, True), (1, 0, 6, True), (2, 1, 9, True), (2, 0, 13, True)]
-    expect_copying(copying_score, draw, ROLE_BARE, cases, "negative: the sign of the logits before they are compared")
     expect_copying(
-        copying_score, draw, ROLE_MLPS, [(1, 1, 7, True), (1, 2, 4, True)], "negative, and the name's stream"
+        name_copying_score, draw, ROLE_BARE, cases, "negative: the sign of the logits before they are compared"
+    )
+    expect_copying(
+        name_copying_score, draw, ROLE_MLPS, [(1, 1, 7, True), (1, 2, 4, True)], "negative, and the name's stream"
     )
 
 
-def test_without_k_the_five_highest_count(copying_score, draw):
+def test_without_k_the_five_highest_count(name_copying_score, draw):
     model = borrow_bridge(ROLE_BARE, draw.generator(), draw.device)
     names = torch.arange(ROLE_BARE.d_vocab, device=draw.device)
     for layer, head in ((0, 0), (1, 1), (2, 0)):
         expect_close(
-            copying_score(model, layer, head, names),
+            name_copying_score(model, layer, head, names),
             torch.tensor(copying_in_loops(model, layer, head, names, 5), dtype=torch.float64),
             rule="k is 5 unless said otherwise",
             look_at="the default of k",
@@ -2739,7 +2751,7 @@ def test_without_k_the_five_highest_count(copying_score, draw):
         )
 
 
-def test_a_head_that_writes_nothing_copies_nothing(copying_score, draw):
+def test_a_head_that_writes_nothing_copies_nothing(name_copying_score, draw):
     model = borrow_bridge(ROLE_BARE, draw.generator(), draw.device)
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -2748,7 +2760,7 @@ def test_a_head_that_writes_nothing_copies_nothing(copying_score, draw):
     names = torch.arange(ROLE_BARE.d_vocab - 4, device=draw.device)
     for negative in (False, True):
         expect_close(
-            copying_score(model, 1, 0, names, k=6, negative=negative),
+            name_copying_score(model, 1, 0, names, k=6, negative=negative),
             torch.tensor(0.0, dtype=torch.float64),
             rule="tokens with the same logit as the name count as before it, so that all logits 0 are no copying",
             look_at="`>=` where the name's logit is compared with all",

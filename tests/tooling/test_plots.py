@@ -38,7 +38,7 @@ from utils.plots import (
 )
 from utils.plots.attention import loader, pixels
 from utils.plots.numbers import as_array, significant
-from utils.plots.renderer import PLOTLY, mime_bundle
+from utils.plots.renderer import PLOTLY, mime_bundle, smaller
 
 TOKENS = ["<|endoftext|>", " Mary", " and", " John", " went", " to", " the", "\n", " Mary"]
 DRAWINGS = [
@@ -369,3 +369,19 @@ def test_every_drawing_is_valid_svg_that_brings_its_paper_and_its_description(na
 def test_an_unknown_drawing_lists_the_known_ones():
     with pytest.raises(ValueError, match=", ".join(DRAWINGS)):
         diagram("transformer")
+
+
+def test_a_small_picture_keeps_the_rare_colours_of_a_scale():
+    from PIL import Image
+
+    # much of one blue in many shades, as in a heatmap, and one thin line for each shade of a scale
+    picture = Image.new("RGB", (256, 256))
+    picture.putdata([(x // 2, 64 + x // 2, 128 + y // 2) for y in range(256) for x in range(256)])
+    scale = [(255 - shade, 90 + shade // 3, shade) for shade in range(0, 256, 4)]
+    for place, colour in enumerate(scale):
+        picture.paste(colour, (0, place, 3, place + 1))
+    written = io.BytesIO()
+    picture.save(written, "png")
+    small = Image.open(io.BytesIO(smaller(written.getvalue()))).convert("RGB")
+    far = [max(abs(a - b) for a, b in zip(small.getpixel((1, place)), colour)) for place, colour in enumerate(scale)]
+    assert max(far) < 40

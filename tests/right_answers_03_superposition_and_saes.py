@@ -1159,6 +1159,19 @@ RIGHT_ANSWERS = [
             return out
         """,
     ),
+    RightAnswer(
+        "gather_activations",
+        "detached in the hook, logits in a variable",
+        """
+        def gather_activations(model, tokens, hook_name, batch_size=64):
+            parts = []
+            for i in range(math.ceil(len(tokens) / batch_size)):
+                part = tokens[i * batch_size : (i + 1) * batch_size]
+                logits = model.run_with_hooks(part, fwd_hooks=[(hook_name, lambda x, hook: parts.append(x.detach()))])
+                assert len(logits) == len(part)
+            return torch.concat(parts)
+        """,
+    ),
     # 3.28
     RightAnswer(
         "l0",
@@ -1269,6 +1282,24 @@ RIGHT_ANSWERS = [
             return (nats("mean") - nats("sae")) / (nats("mean") - nats("clean"))
         """,
     ),
+    RightAnswer(
+        "loss_recovered",
+        "the model's own loss, changed in place",
+        """
+        @torch.no_grad()
+        def loss_recovered(model, sae, hook_name, tokens):
+            def ce(change=None):
+                def hook_fn(x, hook):
+                    if change is not None:
+                        x[:, 1:] = change(x[:, 1:])
+                    return x
+
+                return model.run_with_hooks(tokens, return_type="loss", fwd_hooks=[(hook_name, hook_fn)]).double()
+
+            worst = ce(lambda x: x.mean(dim=0).mean(dim=0))
+            return (worst - ce(lambda x: sae(x)[0])) / (worst - ce())
+        """,
+    ),
     # 3.32
     RightAnswer(
         "top_examples",
@@ -1296,6 +1327,20 @@ RIGHT_ANSWERS = [
             return torch.tensor(list(taken.items()), dtype=torch.long, device=f.device).reshape(-1, 2)
         """,
     ),
+    RightAnswer(
+        "top_examples",
+        "a list of tuples, sorted in Python",
+        """
+        def top_examples(f, feature, k):
+            rows = []
+            for text, strengths in enumerate(f[..., feature].tolist()):
+                strongest = max(strengths)
+                if strongest > 0:
+                    rows.append((strongest, text, strengths.index(strongest)))
+            rows.sort(reverse=True)
+            return torch.tensor([[text, position] for _, text, position in rows[:k]], device=f.device)
+        """,
+    ),
     # 3.33
     RightAnswer(
         "logit_effect",
@@ -1317,6 +1362,17 @@ RIGHT_ANSWERS = [
             matrix = matrix - matrix.mean(dim=0, keepdim=True)
             matrix = matrix - matrix.mean(dim=1, keepdim=True)
             return F.linear(sae.W_dec[feature], matrix.T)
+        """,
+    ),
+    RightAnswer(
+        "logit_effect",
+        "what the unembedding makes of it, less what it makes of nothing",
+        """
+        def logit_effect(model, sae, feature):
+            d = sae.W_dec[feature]
+            d = (d - d.mean()).reshape(1, 1, -1)
+            logits = (model.unembed(d) - model.unembed(torch.zeros_like(d))).flatten()
+            return logits - logits.mean()
         """,
     ),
     # 3.34
@@ -1385,6 +1441,21 @@ RIGHT_ANSWERS = [
                 return model(tokens)
         """,
     ),
+    RightAnswer(
+        "steer",
+        "the difference of two sets of features through W_dec, in float64",
+        """
+        @torch.no_grad()
+        def steer(model, sae, hook_name, tokens, feature, strength):
+            def hook_fn(x, hook):
+                before = sae.encode(x)
+                after = before.clone()
+                after[:, 1:, feature] = strength
+                return (x.double() + (after - before).double() @ sae.W_dec.double()).to(x.dtype)
+
+            return model.run_with_hooks(tokens, fwd_hooks=[(hook_name, hook_fn)])
+        """,
+    ),
     # 3.36
     RightAnswer(
         "feature_f1",
@@ -1413,6 +1484,15 @@ RIGHT_ANSWERS = [
             return torch.tensor(scores, device=f.device)
         """,
     ),
+    RightAnswer(
+        "feature_f1",
+        "a little added below the line",
+        """
+        def feature_f1(f, truth, threshold=0.0):
+            yes, t = (f > threshold).float(), truth.float()
+            return 2 * einops.einsum(yes, t, "example d_sae, example -> d_sae") / (yes.sum(0) + t.sum() + 1e-9)
+        """,
+    ),
     # 3.37
     RightAnswer(
         "feature_splits",
@@ -1437,6 +1517,18 @@ RIGHT_ANSWERS = [
             values, indices = einops.einsum(a, b, "n d, w d -> n w").sort(dim=1, descending=True)
             counts = (values >= threshold).sum(dim=1)
             return [row[:count] for row, count in zip(indices.tolist(), counts.tolist())]
+        """,
+    ),
+    RightAnswer(
+        "feature_splits",
+        "going down each row, the indices still tensors",
+        """
+        def feature_splits(narrow, wide, threshold):
+            found = []
+            for a in narrow.double():
+                cosines = torch.stack([a @ b / (a.norm() * b.norm()) for b in wide.double()])
+                found.append([index for index in cosines.argsort(descending=True) if cosines[index] >= threshold])
+            return found
         """,
     ),
     # 3.38
@@ -1470,6 +1562,18 @@ RIGHT_ANSWERS = [
             sums = parts.sum(1)
             found = silent & (sums > 0) & (parts.max(1).values / sums.clamp(min=1e-12) >= share)
             return found.float().mean().item()
+        """,
+    ),
+    RightAnswer(
+        "absorption_rate",
+        "one table of who carries what",
+        """
+        def absorption_rate(f, W_dec, probe, recognised, main, share=0.5):
+            c = einops.einsum(f.double(), W_dec.double(), probe.double(), "e s, s d, d -> e s")
+            total = c.sum(dim=1, keepdim=True)
+            other = torch.arange(f.shape[1], device=f.device) != main
+            carries = (c / total >= share) & (total > 0) & other
+            return (carries.any(dim=1) & ~(f[:, main] > 0))[recognised].sum() / max(int(recognised.sum()), 1)
         """,
     ),
 ]

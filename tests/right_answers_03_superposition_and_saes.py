@@ -1277,6 +1277,19 @@ RIGHT_ANSWERS = [
     ),
     RightAnswer(
         "gather_activations",
+        "detached in the hook, logits in a variable",
+        """
+        def gather_activations(model, tokens, hook_name, batch_size=64):
+            parts = []
+            for i in range(math.ceil(len(tokens) / batch_size)):
+                part = tokens[i * batch_size : (i + 1) * batch_size]
+                logits = model.run_with_hooks(part, fwd_hooks=[(hook_name, lambda x, hook: parts.append(x.detach()))])
+                assert len(logits) == len(part)
+            return torch.concat(parts)
+        """,
+    ),
+    RightAnswer(
+        "gather_activations",
         "a generator of batches, a permanent hook taken off again",
         """
         def batches(model, tokens, hook_name, batch_size):
@@ -1426,6 +1439,24 @@ RIGHT_ANSWERS = [
     ),
     RightAnswer(
         "loss_recovered",
+        "the model's own loss, changed in place",
+        """
+        @torch.no_grad()
+        def loss_recovered(model, sae, hook_name, tokens):
+            def ce(change=None):
+                def hook_fn(x, hook):
+                    if change is not None:
+                        x[:, 1:] = change(x[:, 1:])
+                    return x
+
+                return model.run_with_hooks(tokens, return_type="loss", fwd_hooks=[(hook_name, hook_fn)]).double()
+
+            worst = ce(lambda x: x.mean(dim=0).mean(dim=0))
+            return (worst - ce(lambda x: sae(x)[0])) / (worst - ce())
+        """,
+    ),
+    RightAnswer(
+        "loss_recovered",
         "three kinds of replacement in a dictionary, permanent hooks taken off again",
         """
         def loss_recovered(model, sae, hook_name, tokens):
@@ -1478,6 +1509,20 @@ RIGHT_ANSWERS = [
     ),
     RightAnswer(
         "top_examples",
+        "a list of tuples, sorted in Python",
+        """
+        def top_examples(f, feature, k):
+            rows = []
+            for text, strengths in enumerate(f[..., feature].tolist()):
+                strongest = max(strengths)
+                if strongest > 0:
+                    rows.append((strongest, text, strengths.index(strongest)))
+            rows.sort(reverse=True)
+            return torch.tensor([[text, position] for _, text, position in rows[:k]], device=f.device)
+        """,
+    ),
+    RightAnswer(
+        "top_examples",
         "text by text over Python numbers",
         """
         def top_examples(f, feature, k):
@@ -1512,6 +1557,17 @@ RIGHT_ANSWERS = [
             matrix = matrix - matrix.mean(dim=0, keepdim=True)
             matrix = matrix - matrix.mean(dim=1, keepdim=True)
             return F.linear(sae.W_dec[feature], matrix.T)
+        """,
+    ),
+    RightAnswer(
+        "logit_effect",
+        "what the unembedding makes of it, less what it makes of nothing",
+        """
+        def logit_effect(model, sae, feature):
+            d = sae.W_dec[feature]
+            d = (d - d.mean()).reshape(1, 1, -1)
+            logits = (model.unembed(d) - model.unembed(torch.zeros_like(d))).flatten()
+            return logits - logits.mean()
         """,
     ),
     RightAnswer(
@@ -1618,6 +1674,21 @@ RIGHT_ANSWERS = [
     ),
     RightAnswer(
         "steer",
+        "the difference of two sets of features through W_dec, in float64",
+        """
+        @torch.no_grad()
+        def steer(model, sae, hook_name, tokens, feature, strength):
+            def hook_fn(x, hook):
+                before = sae.encode(x)
+                after = before.clone()
+                after[:, 1:, feature] = strength
+                return (x.double() + (after - before).double() @ sae.W_dec.double()).to(x.dtype)
+
+            return model.run_with_hooks(tokens, fwd_hooks=[(hook_name, hook_fn)])
+        """,
+    ),
+    RightAnswer(
+        "steer",
         "position by position",
         """
         def steer(model, sae, hook_name, tokens, feature, strength):
@@ -1662,6 +1733,15 @@ RIGHT_ANSWERS = [
     ),
     RightAnswer(
         "feature_f1",
+        "a little added below the line",
+        """
+        def feature_f1(f, truth, threshold=0.0):
+            yes, t = (f > threshold).float(), truth.float()
+            return 2 * einops.einsum(yes, t, "example d_sae, example -> d_sae") / (yes.sum(0) + t.sum() + 1e-9)
+        """,
+    ),
+    RightAnswer(
+        "feature_f1",
         "from a table of counts, in whole numbers until the end",
         """
         def feature_f1(f, truth, threshold=0.0):
@@ -1695,6 +1775,18 @@ RIGHT_ANSWERS = [
             values, indices = einops.einsum(a, b, "n d, w d -> n w").sort(dim=1, descending=True)
             counts = (values >= threshold).sum(dim=1)
             return [row[:count] for row, count in zip(indices.tolist(), counts.tolist())]
+        """,
+    ),
+    RightAnswer(
+        "feature_splits",
+        "going down each row, the indices still tensors",
+        """
+        def feature_splits(narrow, wide, threshold):
+            found = []
+            for a in narrow.double():
+                cosines = torch.stack([a @ b / (a.norm() * b.norm()) for b in wide.double()])
+                found.append([index for index in cosines.argsort(descending=True) if cosines[index] >= threshold])
+            return found
         """,
     ),
     RightAnswer(
@@ -1744,6 +1836,18 @@ RIGHT_ANSWERS = [
             sums = parts.sum(1)
             found = silent & (sums > 0) & (parts.max(1).values / sums.clamp(min=1e-12) >= share)
             return found.float().mean().item()
+        """,
+    ),
+    RightAnswer(
+        "absorption_rate",
+        "one table of who carries what",
+        """
+        def absorption_rate(f, W_dec, probe, recognised, main, share=0.5):
+            c = einops.einsum(f.double(), W_dec.double(), probe.double(), "e s, s d, d -> e s")
+            total = c.sum(dim=1, keepdim=True)
+            other = torch.arange(f.shape[1], device=f.device) != main
+            carries = (c / total >= share) & (total > 0) & other
+            return (carries.any(dim=1) & ~(f[:, main] > 0))[recognised].sum() / max(int(recognised.sum()), 1)
         """,
     ),
     RightAnswer(

@@ -183,17 +183,6 @@ MISTAKES = [
     ),
     Mistake(
         "name_positions",
-        "IO and S in the order of the text",
-        "the first of the two introduced names is taken for IO and the other for S1; look for each name by itself",
-        change=[
-            (
-                "(at_io,), (s1, s2) = places[io], places[s]",
-                "at_io, s1 = sorted([places[io][0], places[s][0]])\n    s2 = places[s][1]",
-            )
-        ],
-    ),
-    Mistake(
-        "name_positions",
         "IO too often not refused",
         "a text in which IO stands twice gets positions; such a text gives the answer away: IO must stand exactly once",
         change=[
@@ -1804,14 +1793,9 @@ MISTAKES = [
     ),
     Mistake(
         "patch_head",
-        "scores in place of the pattern",
-        "for the pattern the hook is on the scores (hook_attn_scores), where a change comes too late; the pattern is hook_pattern",
-        change=[
-            (
-                'name = f"blocks.{layer}.attn.hook_{what}"',
-                'name = f"blocks.{layer}.attn.hook_{what}".replace("hook_pattern", "hook_attn_scores")',
-            )
-        ],
+        "the pattern not patched",
+        "for the pattern nothing is exchanged; its hook point is hook_pattern (a change at hook_attn_scores comes too late)",
+        change=[("fwd_hooks=[(name, patch)])", 'fwd_hooks=[] if what == "pattern" else [(name, patch)])')],
     ),
     Mistake(
         "patch_head",
@@ -2203,12 +2187,12 @@ MISTAKES = [
     ),
     Mistake(
         "head_sweep",
-        "scores in place of the pattern",
-        "for the pattern the hook is on the scores (hook_attn_scores), where a change comes too late; the pattern is hook_pattern",
+        "the pattern not patched",
+        "for the pattern nothing is exchanged; its hook point is hook_pattern (a change at hook_attn_scores comes too late)",
         change=[
             (
-                'f"blocks.{layer}.attn.hook_{what}"',
-                'f"blocks.{layer}.attn.hook_{what}".replace("hook_pattern", "hook_attn_scores")',
+                "fwd_hooks=[(name, patch) for name in names])",
+                'fwd_hooks=[(name, patch) for name in names if what != "pattern"])',
             )
         ],
     ),

@@ -56,6 +56,29 @@ def tiny_model(draw, cfg=WITH_MLPS):
     return random_bridge(cfg, draw.generator(), draw.device)
 
 
+MOST_REMEMBERED = (
+    64  # runs of random models of which caches and maps are kept: each test makes the same ones every time
+)
+_remembered: OrderedDict[tuple, dict] = OrderedDict()
+
+
+def remembered_of(cfg, device, built_from, *tokens):
+    """Where what is known of these runs is kept: of the model that is built from this state of a generator, on these tokens."""
+    key = (cfg, str(device), built_from.numpy().tobytes(), *(repr(each.tolist()) for each in tokens))
+    known = _remembered.setdefault(key, {})
+    _remembered.move_to_end(key)
+    while len(_remembered) > MOST_REMEMBERED:
+        _remembered.popitem(last=False)
+    return known
+
+
+def copy_of_cache(cache):
+    """The same activations for a learner to work with: what is remembered stays as it is."""
+    twin = copy.copy(cache)
+    twin.cache_dict = {name: activation.clone() for name, activation in cache.cache_dict.items()}
+    return twin
+
+
 def random_tokens(draw, *, batch=2, pos=7, d_vocab=SMALL.d_vocab):
     """BOS, then random tokens."""
     tokens = draw.integers(1, d_vocab, (batch, pos))
@@ -373,22 +396,21 @@ def made_prompts(ioi_prompts, draw, *, templates=TASK_TEMPLATES, pairs=TASK_PAIR
 
 
 def test_every_template_comes_with_every_pair_in_both_orders(ioi_prompts, draw):
-    for templates, pairs in ((TASK_TEMPLATES, TASK_PAIRS), (TASK_TEMPLATES[1:], TASK_PAIRS[:2])):
-        made = made_prompts(ioi_prompts, draw, templates=templates, pairs=pairs)
-        expect_equal(
-            list(made.texts),
-            texts_by_hand(templates, pairs, place="park", thing="hat"),
-            rule=ROWS_RULE,
-            look_at="the order of your loops; {A} is the first name of the text, {B} the second, {S} always the giver",
-            what="the list of texts",
-        )
-        expect_equal(
-            list(made.templates),
-            [number for number in range(len(templates)) for _ in range(2 * len(pairs))],
-            rule="the number of each text's template among `templates`",
-            look_at="what you keep beside each text",
-            what="the field templates",
-        )
+    made = made_prompts(ioi_prompts, draw)
+    expect_equal(
+        list(made.texts),
+        texts_by_hand(TASK_TEMPLATES, TASK_PAIRS, place="park", thing="hat"),
+        rule=ROWS_RULE,
+        look_at="the order of your loops; {A} is the first name of the text, {B} the second, {S} always the giver",
+        what="the list of texts",
+    )
+    expect_equal(
+        list(made.templates),
+        [number for number in range(len(TASK_TEMPLATES)) for _ in range(2 * len(TASK_PAIRS))],
+        rule="the number of each text's template among `templates`",
+        look_at="what you keep beside each text",
+        what="the field templates",
+    )
 
 
 def test_the_rows_of_tokens_are_the_texts_after_bos_and_filled_up_with_it(ioi_prompts, draw):
@@ -977,11 +999,16 @@ BARE = AttentionOnlyConfig(d_model=12, d_vocab=11, n_ctx=17, n_layers=2, n_heads
 
 def run_of(draw, cfg, *, batch=3, pos=9):
     """A random model in float64, prompts that end at different places, and what a run over them keeps."""
-    model = borrow_bridge(cfg, draw.generator(), draw.device).double()
+    generator = draw.generator()
+    built_from = generator.get_state()
+    model = borrow_bridge(cfg, generator, draw.device).double()
     prompts = prompts_of_random_tokens(draw, batch=batch, pos=pos, d_vocab=cfg.d_vocab)
-    with torch.no_grad():
-        logits, cache = model.run_with_cache(prompts.tokens)
-    return model, cache, prompts, logits
+    known = remembered_of(cfg, draw.device, built_from, prompts.tokens)
+    if "run" not in known:
+        with torch.no_grad():
+            known["run"] = model.run_with_cache(prompts.tokens)
+    logits, cache = known["run"]
+    return model, copy_of_cache(cache), prompts, logits
 
 
 def difference_of(logits, prompts):
@@ -1031,20 +1058,29 @@ def expect_part(parts, place, write, run, *, what, rule, look_at):
     )
 
 
+def expect_parts_that_sum(logit_difference_by_component, draw, cfg, *, batch, kind):
+    run = run_of(draw, cfg, batch=batch)
+    expect_close(
+        parts_of(logit_difference_by_component, run, cfg).sum(dim=0),
+        difference_of(run[3], run[2]),
+        rule="the logit difference at END is the sum over all components, each through the run's own final scale",
+        look_at="that every write is in it once, the scale at END, W_U of IO less W_U of S, and b_U",
+        axes="batch",
+        what=f"the sum over components of a model {kind}",
+        atol=1e-4,
+    )
+
+
 def test_the_parts_sum_to_the_logit_difference(logit_difference_by_component, draw):
-    for cfg, batch in ((THREE_DEEP, 4), (WITH_MLPS, 5), (BARE, 6)):
-        run = run_of(draw, cfg, batch=batch)
-        expect_close(
-            parts_of(logit_difference_by_component, run, cfg).sum(dim=0),
-            difference_of(run[3], run[2]),
-            rule="the logit difference at END is the sum over all components, each through the run's own final scale",
-            look_at="that every write is in it once, the scale at END, W_U of IO less W_U of S, and b_U",
-            axes="batch",
-            what=f"the sum over components of a model {'with' if cfg.normalization_type else 'without'} LayerNorm"
-            if isinstance(cfg, AttentionOnlyConfig)
-            else "the sum over components of a model with MLPs",
-            atol=1e-4,
-        )
+    expect_parts_that_sum(logit_difference_by_component, draw, THREE_DEEP, batch=4, kind="with LayerNorm")
+
+
+def test_with_mlps_the_parts_sum_to_it_too(logit_difference_by_component, draw):
+    expect_parts_that_sum(logit_difference_by_component, draw, WITH_MLPS, batch=5, kind="with MLPs")
+
+
+def test_without_layernorm_the_parts_sum_to_it_too(logit_difference_by_component, draw):
+    expect_parts_that_sum(logit_difference_by_component, draw, BARE, batch=6, kind="without LayerNorm")
 
 
 def test_both_embeddings_have_an_entry_of_their_own(logit_difference_by_component, draw):
@@ -1173,18 +1209,26 @@ def layers_of(logit_difference_by_layer, run, cfg):
     return rows
 
 
+def expect_last_stream(logit_difference_by_layer, draw, cfg, *, batch):
+    run = run_of(draw, cfg, batch=batch)
+    expect_close(
+        layers_of(logit_difference_by_layer, run, cfg)[-1],
+        difference_of(run[3], run[2]),
+        rule="at the end of the stream, the lens reads what the model says, at END of each text",
+        look_at="the last stream, ln_final and unembed, and the position",
+        axes="batch",
+        what="the last row",
+        atol=1e-4,
+    )
+
+
 def test_the_last_stream_gives_the_models_own_difference(logit_difference_by_layer, draw):
-    for cfg, batch in ((THREE_DEEP, 5), (WITH_MLPS, 4), (BARE, 6)):
-        run = run_of(draw, cfg, batch=batch)
-        expect_close(
-            layers_of(logit_difference_by_layer, run, cfg)[-1],
-            difference_of(run[3], run[2]),
-            rule="at the end of the stream, the lens reads what the model says, at END of each text",
-            look_at="the last stream, ln_final and unembed, and the position",
-            axes="batch",
-            what="the last row",
-            atol=1e-4,
-        )
+    expect_last_stream(logit_difference_by_layer, draw, THREE_DEEP, batch=5)
+
+
+def test_with_mlps_or_without_layernorm_the_last_stream_does_so_too(logit_difference_by_layer, draw):
+    for cfg, batch in ((WITH_MLPS, 4), (BARE, 6)):
+        expect_last_stream(logit_difference_by_layer, draw, cfg, batch=batch)
 
 
 def test_each_row_is_the_difference_when_later_layers_write_nothing(logit_difference_by_layer, draw):
@@ -1224,10 +1268,6 @@ FIVE_HEADS = AttentionOnlyConfig(d_model=9, d_vocab=11, n_ctx=17, n_layers=3, n_
 KINDS_OF_PATCH = ("z", "q", "k", "v", "pattern")
 
 
-MOST_REMEMBERED = 32  # pairs of runs whose caches and maps are kept: each test makes the same ones every time
-_remembered: OrderedDict[tuple, dict] = OrderedDict()
-
-
 class TwoRuns:
     """A tiny model, two random batches of texts for it, and the caches of both runs.
 
@@ -1237,9 +1277,9 @@ class TwoRuns:
 
     def __init__(self, draw, cfg=SMALL, *, batch=4, pos=6, shared=1, same_text=None):
         """The first `shared` positions hold the same tokens in both, as do all positions of the text `same_text`."""
-        built_from = draw.generator()
-        key = built_from.get_state().numpy().tobytes()
-        self.model = borrow_bridge(cfg, built_from, draw.device)
+        generator = draw.generator()
+        built_from = generator.get_state()
+        self.model = borrow_bridge(cfg, generator, draw.device)
         self.cfg, self.batch, self.pos = cfg, batch, pos
         self.tokens = random_tokens(draw, batch=batch, pos=pos, d_vocab=cfg.d_vocab)
         self.others = random_tokens(draw, batch=batch, pos=pos, d_vocab=cfg.d_vocab)
@@ -1255,23 +1295,21 @@ class TwoRuns:
             self.places[-1] = (self.places[0] % (pos - 1)) + 1
         self.answers = draw.integers(0, cfg.d_vocab, (2, batch))
 
-        key = (cfg, str(draw.device), key, repr(self.tokens.tolist()), repr(self.others.tolist()))
-        self.known = _remembered.setdefault(key, {})
-        _remembered.move_to_end(key)
-        while len(_remembered) > MOST_REMEMBERED:
-            _remembered.popitem(last=False)
+        self.weights = [weight.detach().clone() for weight in self.model.parameters()]
+        self.known = remembered_of(cfg, draw.device, built_from, self.tokens, self.others)
         self.logits, self.own = self.remembered("own", lambda: self.run_alone(self.tokens))
         _, self.source = self.remembered("source", lambda: self.run_alone(self.others))
-        # the learner gets copies: what is remembered stays as it is
         self.own, self.source = copy_of_cache(self.own), copy_of_cache(self.source)
 
     def remembered(self, what, compute):
-        """What `compute` gives, now or when it was first asked for."""
-        if hooks_on(self.model):
-            return compute()
-        if what not in self.known:
-            self.known[what] = compute()
-        return self.known[what]
+        """What `compute` gives, now or when it was first asked for; not kept if the model is not as it was built."""
+        if what in self.known:
+            return self.known[what]
+        value = compute()
+        weights = [weight.detach() for weight in self.model.parameters()]
+        if not hooks_on(self.model) and all(map(torch.equal, weights, self.weights)):
+            self.known[what] = value
+        return value
 
     @torch.no_grad()
     def run_alone(self, tokens):
@@ -1347,12 +1385,6 @@ class TwoRuns:
         resid = self.own["resid_pre", layer].repeat(len(z) // self.batch, 1, 1)
         with self.model.hooks(fwd_hooks=[(f"blocks.{layer}.hook_attn_out", lambda out, hook: written)]):
             return self.continued(resid, layer)
-
-
-def copy_of_cache(cache):
-    twin = copy.copy(cache)
-    twin.cache_dict = {name: activation.clone() for name, activation in cache.cache_dict.items()}
-    return twin
 
 
 class ForwardPasses:
@@ -1538,7 +1570,7 @@ def expect_head_patched(patch_head, runs, what, pos=None, *, heads=None):
 
 
 def test_the_output_of_one_head_is_that_of_the_source(patch_head, draw):
-    expect_head_patched(patch_head, TwoRuns(draw, SMALL), "z")
+    expect_head_patched(patch_head, TwoRuns(draw, SMALL), "z", heads=[0, 2])
 
 
 def test_queries_keys_and_values_are_patched_each_by_itself(patch_head, draw):
@@ -1548,7 +1580,7 @@ def test_queries_keys_and_values_are_patched_each_by_itself(patch_head, draw):
 
 
 def test_the_pattern_has_its_heads_on_the_second_axis(patch_head, draw):
-    expect_head_patched(patch_head, TwoRuns(draw, SMALL, batch=5, pos=7), "pattern")
+    expect_head_patched(patch_head, TwoRuns(draw, SMALL, batch=5, pos=7), "pattern", heads=[0, 2])
 
 
 def test_z_is_patched_at_one_position_or_at_each_texts_own(patch_head, draw):
@@ -1680,11 +1712,17 @@ RESIDUAL_CELL = (
 )
 
 
+def expect_residual_map(residual_sweep, runs):
+    expected = residual_map(runs)
+    expect_sweep(swept(residual_sweep, runs), expected, axes="layer pos", rule=RESIDUAL_CELL)
+
+
 def test_the_map_has_a_cell_for_each_layer_and_position(residual_sweep, draw):
-    for cfg, batch, pos in ((SMALL, 4, 6), (WITH_MLPS, 3, 5)):
-        runs = TwoRuns(draw, cfg, batch=batch, pos=pos)
-        expected = residual_map(runs)
-        expect_sweep(swept(residual_sweep, runs), expected, axes="layer pos", rule=RESIDUAL_CELL)
+    expect_residual_map(residual_sweep, TwoRuns(draw, SMALL, batch=4, pos=6))
+
+
+def test_the_map_of_the_stream_in_a_model_with_mlps(residual_sweep, draw):
+    expect_residual_map(residual_sweep, TwoRuns(draw, WITH_MLPS, batch=3, pos=5))
 
 
 def test_the_map_of_the_stream_is_that_of_transformer_lens(residual_sweep, draw):
@@ -1737,11 +1775,17 @@ def head_map(runs, what):
 HEAD_CELL = "each cell is the metric's mean over the texts when that head's activation is the source's at all positions"
 
 
+def expect_head_map(head_sweep, runs):
+    expected = head_map(runs, "z")
+    expect_sweep(swept(head_sweep, runs), expected, axes="layer head", rule=HEAD_CELL)
+
+
 def test_the_map_has_a_cell_for_each_layer_and_head(head_sweep, draw):
-    for cfg, batch in ((SMALL, 4), (WITH_MLPS, 5)):
-        runs = TwoRuns(draw, cfg, batch=batch)
-        expected = head_map(runs, "z")
-        expect_sweep(swept(head_sweep, runs), expected, axes="layer head", rule=HEAD_CELL)
+    expect_head_map(head_sweep, TwoRuns(draw, SMALL, batch=4))
+
+
+def test_the_map_of_heads_in_a_model_with_mlps(head_sweep, draw):
+    expect_head_map(head_sweep, TwoRuns(draw, WITH_MLPS, batch=5))
 
 
 def test_queries_keys_values_and_patterns_have_maps_of_their_own(head_sweep, draw):
@@ -1814,11 +1858,17 @@ HEAD_POSITION_CELL = (
 )
 
 
+def expect_head_position_map(head_position_sweep, runs):
+    expected = head_position_map(runs)
+    expect_sweep(swept(head_position_sweep, runs), expected, axes="layer head pos", rule=HEAD_POSITION_CELL)
+
+
 def test_the_map_has_a_cell_for_each_layer_head_and_position(head_position_sweep, draw):
-    for cfg, batch, pos in ((SMALL, 5, 4), (WITH_MLPS, 3, 5)):
-        runs = TwoRuns(draw, cfg, batch=batch, pos=pos)
-        expected = head_position_map(runs)
-        expect_sweep(swept(head_position_sweep, runs), expected, axes="layer head pos", rule=HEAD_POSITION_CELL)
+    expect_head_position_map(head_position_sweep, TwoRuns(draw, SMALL, batch=5, pos=4))
+
+
+def test_the_map_of_heads_by_position_in_a_model_with_mlps(head_position_sweep, draw):
+    expect_head_position_map(head_position_sweep, TwoRuns(draw, WITH_MLPS, batch=3, pos=5))
 
 
 def test_the_map_of_heads_by_position_is_that_of_transformer_lens(head_position_sweep, draw):

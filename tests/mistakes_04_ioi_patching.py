@@ -135,15 +135,7 @@ MISTAKES = [
         "name_positions",
         "part of a word",
         "a token that merely contains the name counts as the name, so that Anna is Ann; compare the whole token with a space and the name",
-        write="""
-        def name_positions(str_tokens, io, s):
-            at_io = [place for place, token in enumerate(str_tokens) if io in token]
-            at_s = [place for place, token in enumerate(str_tokens) if s in token]
-            for name, places, times in ((io, at_io, 1), (s, at_s, 2)):
-                if len(places) < times:
-                    raise ValueError(f"{name!r} stands {len(places)} times in {str_tokens}")
-            return {"IO": at_io[0], "S1": at_s[0], "S1+1": at_s[0] + 1, "S2": at_s[1], "END": len(str_tokens) - 1}
-        """,
+        change=[('if token == f" {name}"', "if name in token")],
     ),
     Mistake(
         "name_positions",
@@ -176,6 +168,53 @@ MISTAKES = [
             s1, s2 = at_s[0], at_s[1] if len(at_s) > 1 else -1
             return {"IO": at_io[0], "S1": s1, "S1+1": s1 + 1, "S2": s2, "END": len(str_tokens) - 1}
         """,
+    ),
+    Mistake(
+        "name_positions",
+        "END is -1",
+        "END is -1; positions are counted from BOS, so that they can be compared, and a padded row's last column is not END",
+        change=[('"END": len(str_tokens) - 1', '"END": -1')],
+    ),
+    Mistake(
+        "name_positions",
+        "names counted without BOS",
+        "the names are looked for in the tokens after BOS and counted from 0 there; BOS is number 0, so each is one higher",
+        change=[("in enumerate(str_tokens) if", "in enumerate(str_tokens[1:]) if")],
+    ),
+    Mistake(
+        "name_positions",
+        "IO too often not refused",
+        "a text in which IO stands twice gets positions; such a text gives the answer away: IO must stand exactly once",
+        change=[
+            (
+                "if len(places[name]) != times:",
+                "if len(places[name]) < times or name == s and len(places[name]) > times:",
+            ),
+            ("(at_io,), (s1, s2) = places[io], places[s]", "at_io, (s1, s2) = places[io][0], places[s]"),
+        ],
+    ),
+    Mistake(
+        "name_positions",
+        "S three times not refused",
+        "a text in which S stands three times gets positions, of which one is arbitrary; S must stand exactly twice",
+        change=[
+            (
+                "if len(places[name]) != times:",
+                "if len(places[name]) < times or name == io and len(places[name]) > times:",
+            ),
+            ("(at_io,), (s1, s2) = places[io], places[s]", "(at_io,), (s1, s2) = places[io], places[s][:2]"),
+        ],
+    ),
+    Mistake(
+        "name_positions",
+        "the error does not say which name",
+        "a ValueError is raised, but its text does not have the name in it; who reads it wants to know which of the two it is",
+        change=[
+            (
+                'raise ValueError(f"{times} of the tokens must be {name!r}, but {len(places[name])} of {str_tokens} are")',
+                'raise ValueError("this is not a text of the task")',
+            )
+        ],
     ),
     # 4.2
     Mistake(
@@ -333,7 +372,7 @@ MISTAKES = [
     Mistake(
         "ioi_prompts",
         "nouns drawn once",
-        "the nouns are drawn once for all texts; draw anew for every template and pair",
+        "the nouns are drawn once, for all texts or all of a template; draw anew for every template and pair",
         change=[
             (
                 "            chosen = {\n",
@@ -391,6 +430,79 @@ MISTAKES = [
             io_tokens, s_tokens = torch.tensor(answers, device=tokens.device).unbind(-1)
             return Prompts(texts, tokens, io_tokens, s_tokens, by_role, numbers)
         """,
+    ),
+    Mistake(
+        "ioi_prompts",
+        "pairs taken as (S, IO)",
+        "a pair is read as (S, IO), so the wrong one of the two gives in every text; the first of a pair is IO",
+        change=[("for io, s in pairs:", "for s, io in pairs:")],
+    ),
+    Mistake(
+        "ioi_prompts",
+        "one number for all fields",
+        "one number is drawn and used for the words of all fields, so that each place comes with one thing only; draw for every field",
+        change=[
+            (
+                "            chosen = {\n"
+                "                field: words[int(torch.randint(len(words), (), generator=generator))] for field, words in nouns.items()\n"
+                "            }\n",
+                "            number_drawn = int(torch.randint(1000, (), generator=generator))\n"
+                "            chosen = {field: words[number_drawn % len(words)] for field, words in nouns.items()}\n",
+            )
+        ],
+    ),
+    Mistake(
+        "ioi_prompts",
+        "nouns drawn inside the loop over orders",
+        "a noun is drawn for every text, so the two orders of a pair differ in more than the order; draw before the loop over orders",
+        change=[
+            (
+                "            chosen = {\n"
+                "                field: words[int(torch.randint(len(words), (), generator=generator))] for field, words in nouns.items()\n"
+                "            }\n",
+                "",
+            ),
+            (
+                "                text = template.format(A=a, B=b, S=s, **chosen)",
+                "                chosen = {\n"
+                "                    field: words[int(torch.randint(len(words), (1,), generator=generator))]\n"
+                "                    for field, words in nouns.items()\n"
+                "                }\n"
+                "                text = template.format(A=a, B=b, S=s, **chosen)",
+            ),
+        ],
+    ),
+    Mistake(
+        "ioi_prompts",
+        "names without their space",
+        'the token is that of the name without the space before it; GPT-2 has " Mary" and "Mary" as two tokens, and the first is predicted',
+        change=[
+            (
+                "names = {name: name_token(model, name) for pair in pairs for name in pair}",
+                "names = {name: model.to_tokens(name, prepend_bos=False)[0, 0].item() for pair in pairs for name in pair}",
+            )
+        ],
+    ),
+    Mistake(
+        "ioi_prompts",
+        "the positions of the first order for both",
+        "both orders of a pair have the positions of the text with IO first; find them in every text anew",
+        change=[
+            (
+                "positions.append(name_positions(model.to_str_tokens(text), io, s))",
+                "where = name_positions(model.to_str_tokens(text), io, s) if a == io else where\n"
+                "                positions.append(where)",
+            )
+        ],
+    ),
+    Mistake(
+        "ioi_prompts",
+        "the text without a giver",
+        "{S} is filled with the second name of the text, so that in the second order IO gives; {S} is the giver in both",
+        change=[
+            ("text = template.format(A=a, B=b, S=s, **chosen)", "text = template.format(A=a, B=b, S=b, **chosen)"),
+            ("name_positions(model.to_str_tokens(text), io, s)", "name_positions(model.to_str_tokens(text), a, b)"),
+        ],
     ),
     # 4.3
     Mistake(
@@ -513,6 +625,55 @@ MISTAKES = [
             )
         ],
     ),
+    Mistake(
+        "abc_twins",
+        "the same names for all texts",
+        "the names are put in one order once, and every text takes the first free ones of it; draw for every text anew",
+        change=[
+            (
+                "    chosen = []\n",
+                "    chosen = []\n    scores = torch.rand(len(names), generator=generator).tolist()\n",
+            ),
+            (
+                "[free[place] for place in torch.randperm(len(free), generator=generator)[:3]]",
+                "sorted(free, key=lambda token: scores[tokens.index(token)])[:3]",
+            ),
+        ],
+    ),
+    Mistake(
+        "abc_twins",
+        "the generator set back for each text",
+        "every text draws from a generator that begins anew, so that texts with the same names get the same twin; draw on from `generator`",
+        change=[
+            (
+                "torch.randperm(len(free), generator=generator)",
+                "torch.randperm(len(free), generator=generator.manual_seed(generator.initial_seed()))",
+            )
+        ],
+    ),
+    Mistake(
+        "abc_twins",
+        "the last name is never drawn",
+        "the last of the free names is never drawn; torch.randperm(n) has the numbers 0 to n - 1, so n is len(free)",
+        change=[
+            (
+                "torch.randperm(len(free), generator=generator)",
+                "torch.randperm(max(3, len(free) - 1), generator=generator)",
+            )
+        ],
+    ),
+    Mistake(
+        "abc_twins",
+        "S1 keeps its name",
+        "S1 keeps the old name, so the giver's name is still in the twin; all three places get new ones",
+        change=[('{"IO": io, "S1": s1, "S2": s2}', '{"IO": io, "S2": s2}')],
+    ),
+    Mistake(
+        "abc_twins",
+        "the word after S1 changed",
+        "a name is put on S1+1, which is a verb; the three places are IO, S1 and S2",
+        change=[('{"IO": io, "S1": s1, "S2": s2}', '{"IO": io, "S1+1": s1, "S1": s1, "S2": s2}')],
+    ),
     # 4.4
     Mistake(
         "s2_twins",
@@ -603,6 +764,59 @@ MISTAKES = [
         "S2 becomes IO even when names are given; with names, a third one is drawn for each text",
         change=[("if names is None:", "if True:")],
     ),
+    Mistake(
+        "s2_twins",
+        "bystanders may be drawn",
+        "only IO and S are left out before drawing, so a bystander may become S2 and stand twice; leave out every name that the row holds",
+        change=[
+            (
+                "for row, text in zip(prompts.tokens.tolist(), prompts.texts):",
+                "for row in zip(prompts.io.tolist(), prompts.s.tolist()):",
+            ),
+            (
+                'raise ValueError(f"all of {list(names)} occur in {text!r}")',
+                'raise ValueError("no name is left")',
+            ),
+        ],
+    ),
+    Mistake(
+        "s2_twins",
+        "IO may be drawn",
+        "only S's name is left out before drawing, so that S2 may become IO; leave out every name that the row holds",
+        change=[
+            (
+                "for row, text in zip(prompts.tokens.tolist(), prompts.texts):",
+                "for row in prompts.s[:, None].tolist():",
+            ),
+            (
+                'raise ValueError(f"all of {list(names)} occur in {text!r}")',
+                'raise ValueError("no name is left")',
+            ),
+        ],
+    ),
+    Mistake(
+        "s2_twins",
+        "no name left is not refused",
+        "where the text holds all of `names`, S2 gets one of them nevertheless; raise a ValueError",
+        change=[('raise ValueError(f"all of {list(names)} occur in {text!r}")', "free = tokens")],
+    ),
+    Mistake(
+        "s2_twins",
+        "the last name is never drawn",
+        "torch.randint(n) gives 0 up to n - 1 already; with n = len(free) - 1 the last free name is never drawn",
+        change=[("torch.randint(len(free), ()", "torch.randint(len(free) - 1 or 1, ()")],
+    ),
+    Mistake(
+        "s2_twins",
+        "texts of the clean prompts",
+        "the tokens are new but the texts are still the clean ones; with_names writes both",
+        change=[
+            (
+                'return with_names(model, prompts, {"S2": prompts.io})',
+                'return replace(with_names(model, prompts, {"S2": prompts.io}), texts=prompts.texts)',
+            )
+        ],
+    ),
     # 4.5
     Mistake(
         "logit_difference",
@@ -684,6 +898,48 @@ MISTAKES = [
         "IO against the mean logit",
         "IO is compared with the mean of all logits; the difference is to the other name of the text, S",
         change=[("at_end[rows, prompts.s]", "at_end.mean(dim=-1)")],
+    ),
+    Mistake(
+        "logit_difference",
+        "one position after END",
+        "the logits are read one position after END, where shorter rows hold filling; what stands at END predicts the name",
+        change=[
+            (
+                'logits[rows, prompts.positions["END"]]',
+                'logits[rows, (prompts.positions["END"] + 1).clamp(max=logits.shape[1] - 1)]',
+            )
+        ],
+    ),
+    Mistake(
+        "logit_difference",
+        "positions taken for tokens",
+        "the logits are those of tokens with the numbers at which the names stand; prompts.io and prompts.s are the names' tokens",
+        change=[
+            ("at_end[rows, prompts.io]", 'at_end[rows, prompts.positions["IO"]]'),
+            ("at_end[rows, prompts.s]", 'at_end[rows, prompts.positions["S2"]]'),
+        ],
+    ),
+    Mistake(
+        "logit_difference",
+        "a column for each text",
+        "the result has a second axis of size 1; one number for each text is an axis less",
+        change=[
+            (
+                "return at_end[rows, prompts.io] - at_end[rows, prompts.s]",
+                "return (at_end[rows, prompts.io] - at_end[rows, prompts.s])[:, None]",
+            )
+        ],
+    ),
+    Mistake(
+        "logit_difference",
+        "a ratio of probabilities",
+        "this is the ratio of the two probabilities; the difference of logits is its logarithm: subtract logits as they are",
+        change=[
+            (
+                "return at_end[rows, prompts.io] - at_end[rows, prompts.s]",
+                "return (at_end[rows, prompts.io] - at_end[rows, prompts.s]).exp()",
+            )
+        ],
     ),
     # 4.6
     Mistake(
@@ -774,6 +1030,46 @@ MISTAKES = [
                 "return difference.mean() - corrupted.mean()",
             )
         ],
+    ),
+    Mistake(
+        "normalised_metric",
+        "0 divided by 0",
+        "where clean and corrupted agree, something is divided by 0 and inf comes back; raise ValueError before that",
+        change=[
+            (
+                'raise ValueError(f"clean and corrupted runs both have the mean {clean.mean():.4g}: nothing is between them")',
+                "pass",
+            )
+        ],
+    ),
+    Mistake(
+        "normalised_metric",
+        "a little added below the line",
+        "a small number is added so that nothing is divided by 0, and a huge measure comes back; where there is no way, raise ValueError",
+        change=[
+            (
+                'raise ValueError(f"clean and corrupted runs both have the mean {clean.mean():.4g}: nothing is between them")',
+                "return (difference.mean() - corrupted.mean()) / (clean.mean() - corrupted.mean() + 1e-6)",
+            )
+        ],
+    ),
+    Mistake(
+        "normalised_metric",
+        "the way without its sign",
+        "the distance from corrupted to clean is taken without its sign; where the clean mean is the lower one, everything turns round",
+        change=[("/ (clean.mean() - corrupted.mean())", "/ (clean.mean() - corrupted.mean()).abs()")],
+    ),
+    Mistake(
+        "normalised_metric",
+        "one share for each text",
+        "a share for each text comes back; average `difference` as well, so that it is one number",
+        change=[("return (difference.mean() - corrupted.mean())", "return (difference - corrupted.mean())")],
+    ),
+    Mistake(
+        "normalised_metric",
+        "the median of the run",
+        "of `difference` the median is taken; all three are means",
+        change=[("return (difference.mean()", "return (difference.median()")],
     ),
     # 4.7
     Mistake(
@@ -929,6 +1225,100 @@ MISTAKES = [
             )
         ],
     ),
+    Mistake(
+        "logit_difference_by_component",
+        "the direction S less IO",
+        "the direction is S less IO, so that every write has its sign turned round, and only b_U's is right",
+        change=[
+            (
+                "direction = model.W_U.T[prompts.io] - model.W_U.T[prompts.s]",
+                "direction = model.W_U.T[prompts.s] - model.W_U.T[prompts.io]",
+            )
+        ],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "the direction of IO alone",
+        "the writes are projected on IO's direction alone; subtract that of S",
+        change=[("model.W_U.T[prompts.io] - model.W_U.T[prompts.s]", "model.W_U.T[prompts.io]")],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "bias of IO alone",
+        "the last entry is b_U of IO; the bias of S is subtracted in the logit difference too",
+        change=[("(model.b_U[prompts.io] - model.b_U[prompts.s])", "model.b_U[prompts.io]")],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "0 for the bias of the unembedding",
+        "b_U has an entry, but it is 0; it is b_U of IO less b_U of S",
+        change=[("(model.b_U[prompts.io] - model.b_U[prompts.s])", "(model.b_U[prompts.io] * 0)")],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "0 for the biases of attention",
+        "b_O has an entry in each layer, but it is 0; it is model.b_O[layer], the same for every text before the direction",
+        change=[("writes.append(model.b_O[layer].expand_as(writes[0]))", "writes.append(torch.zeros_like(writes[0]))")],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "the whole attention in place of its bias",
+        "the entry after the heads is what the whole layer's attention writes, so its heads count twice; it is b_O alone",
+        change=[
+            (
+                "writes.append(model.b_O[layer].expand_as(writes[0]))",
+                'writes.append(cache["attn_out", layer][rows, ends])',
+            )
+        ],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "the stream in place of the MLP",
+        "the entry of an MLP is the whole stream after its layer, which holds everything before it too; it is mlp_out",
+        change=[('cache["mlp_out", layer][rows, ends]', 'cache["resid_post", layer][rows, ends]')],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "the MLP before the heads",
+        "the MLP of a layer comes before its heads; the order is that of component_labels: heads, b_O, MLP",
+        change=[
+            (
+                '        if not model.cfg.attn_only:\n            writes.append(cache["mlp_out", layer][rows, ends])\n',
+                "        if not model.cfg.attn_only:\n"
+                '            writes.insert(len(writes) - model.cfg.n_heads - 1, cache["mlp_out", layer][rows, ends])\n',
+            )
+        ],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "the embedding of the last column",
+        "the first entry is the embedding of the last column, which is BOS in shorter rows; it is that of the token at END",
+        change=[("writes = [embed[rows, ends],", "writes = [embed[:, -1],")],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "texts before components",
+        "the result has the texts on the first axis; the components come first",
+        change=[
+            (
+                "return torch.cat([parts, (model.b_U[prompts.io] - model.b_U[prompts.s])[None]])",
+                "return torch.cat([parts, (model.b_U[prompts.io] - model.b_U[prompts.s])[None]]).T",
+            )
+        ],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "the cache divided in place",
+        "what is in the cache is divided by the scale in place, so whoever reads it next reads something else; make something new",
+        change=[
+            (
+                '            writes.append(cache["mlp_out", layer][rows, ends])\n',
+                '            mlp_out = cache["mlp_out", layer]\n'
+                '            mlp_out /= cache["ln_final.hook_scale"]\n'
+                '            writes.append(mlp_out[rows, ends] * cache["ln_final.hook_scale"][rows, ends])\n',
+            )
+        ],
+    ),
     # 4.8
     Mistake(
         "logit_difference_by_layer",
@@ -1017,6 +1407,52 @@ MISTAKES = [
             (
                 "prompts) for stream in streams])",
                 "prompts).mean() for stream in streams])",
+            )
+        ],
+    ),
+    Mistake(
+        "logit_difference_by_layer",
+        "what attention adds",
+        "row after row reads what one layer's attention writes, alone; the lens reads the whole stream before each layer",
+        change=[
+            (
+                '[cache["resid_pre", layer] for layer in range(last + 1)] + [cache["resid_post", last]]',
+                '[cache["attn_out", layer] for layer in range(last + 1)] + [cache["resid_post", last]]',
+            )
+        ],
+    ),
+    Mistake(
+        "logit_difference_by_layer",
+        "the change from row to row",
+        "each row is the change since the row before; a row is what the stream gives there, all of it",
+        change=[
+            (
+                "return torch.stack([logit_difference(model.unembed(model.ln_final(stream)), prompts) for stream in streams])",
+                "rows = torch.stack([logit_difference(model.unembed(model.ln_final(stream)), prompts) for stream in streams])\n"
+                "    return torch.cat([rows[:1], rows.diff(dim=0)])",
+            )
+        ],
+    ),
+    Mistake(
+        "logit_difference_by_layer",
+        "the variance with n - 1",
+        "LayerNorm is written out with a variance over n - 1; it divides by n: unbiased=False, or call model.ln_final",
+        change=[
+            (
+                "model.unembed(model.ln_final(stream))",
+                "model.unembed((stream - stream.mean(-1, keepdim=True)) / stream.std(-1, keepdim=True)"
+                " if model.cfg.normalization_type else stream)",
+            )
+        ],
+    ),
+    Mistake(
+        "logit_difference_by_layer",
+        "the final stream for all",
+        "every row reads the final stream; each row has its own, resid_pre of its layer",
+        change=[
+            (
+                '[cache["resid_pre", layer] for layer in range(last + 1)]',
+                '[cache["resid_post", last] for layer in range(last + 1)]',
             )
         ],
     ),
@@ -1133,6 +1569,65 @@ MISTAKES = [
                 "model.add_hook(name, patch)\n    return model(tokens)",
             )
         ],
+    ),
+    Mistake(
+        "patch_residual",
+        "from the position on",
+        "the stream is the source's from pos to the end of the text; it is so at pos alone",
+        change=[
+            (
+                "resid[rows, pos] = source[name][rows, pos]",
+                "later = torch.arange(tokens.shape[1], device=tokens.device) >= torch.as_tensor(pos, device=tokens.device).view(-1, 1)\n"
+                "        resid = torch.where(later[..., None], source[name], resid)",
+            )
+        ],
+    ),
+    Mistake(
+        "patch_residual",
+        "up to the position",
+        "the stream is the source's from BOS up to pos; it is so at pos alone",
+        change=[
+            (
+                "resid[rows, pos] = source[name][rows, pos]",
+                "earlier = torch.arange(tokens.shape[1], device=tokens.device) <= torch.as_tensor(pos, device=tokens.device).view(-1, 1)\n"
+                "        resid = torch.where(earlier[..., None], source[name], resid)",
+            )
+        ],
+    ),
+    Mistake(
+        "patch_residual",
+        "the first text's stream",
+        "every text gets the stream of the source's first text; text i gets that of row i: source[name][rows, pos]",
+        change=[("= source[name][rows, pos]", "= source[name][0, pos]")],
+    ),
+    Mistake(
+        "patch_residual",
+        "what attention writes",
+        "attention's output is exchanged (hook_attn_out); the stream before the layer is hook_resid_pre",
+        change=[('name = f"blocks.{layer}.hook_resid_pre"', 'name = f"blocks.{layer}.hook_attn_out"')],
+    ),
+    Mistake(
+        "patch_residual",
+        "the stream of this layer before every later one too",
+        "the source's stream of this one layer is put in before all later layers as well; the hook belongs to blocks.{layer} alone",
+        change=[
+            (
+                "fwd_hooks=[(name, patch)]",
+                'fwd_hooks=[(f"blocks.{each}.hook_resid_pre", patch) for each in range(layer, model.cfg.n_layers)]',
+            )
+        ],
+    ),
+    Mistake(
+        "patch_residual",
+        "nothing elsewhere",
+        "at all other positions the stream has become 0; they keep the run's own: begin with resid.clone()",
+        change=[("resid = resid.clone()", "resid = torch.zeros_like(resid)")],
+    ),
+    Mistake(
+        "patch_residual",
+        "the logits at the position alone",
+        "only the logits at pos come back; return those of the whole text, since the metric reads them at END",
+        change=[("fwd_hooks=[(name, patch)])", "fwd_hooks=[(name, patch)])[rows, pos]")],
     ),
     # 4.10
     Mistake(
@@ -1268,6 +1763,89 @@ MISTAKES = [
             )
         ],
     ),
+    Mistake(
+        "patch_head",
+        "unknown means z",
+        "for a `what` that is none of the five z is patched without a word; raise ValueError and say in it what `what` was",
+        change=[
+            (
+                'raise ValueError(f\'what must be "z", "q", "k", "v" or "pattern", but it is "{what}"\')',
+                'what = "z"',
+            )
+        ],
+    ),
+    Mistake(
+        "patch_head",
+        "position 0 taken for none",
+        "pos=0 is taken for no position, and the whole text is patched; ask `pos is None`, since 0 counts as false",
+        change=[("if pos is None else", "if pos is None or isinstance(pos, int) and not pos else")],
+    ),
+    Mistake(
+        "patch_head",
+        "the last position where none is given",
+        "without pos only the last position is patched; without pos all of them are",
+        change=[
+            (
+                "index = slice(None) if pos is None else (torch.arange(len(tokens), device=tokens.device), pos)",
+                "index = (torch.arange(len(tokens), device=tokens.device), -1 if pos is None else pos)",
+            )
+        ],
+    ),
+    Mistake(
+        "patch_head",
+        "the pattern not patched",
+        "for the pattern nothing is exchanged; its hook point is hook_pattern (a change at hook_attn_scores comes too late)",
+        change=[("fwd_hooks=[(name, patch)])", 'fwd_hooks=[] if what == "pattern" else [(name, patch)])')],
+    ),
+    Mistake(
+        "patch_head",
+        "later heads frozen",
+        "all later layers' heads are held at what they say in the unpatched run; whatever comes after the patch is computed anew",
+        change=[
+            (
+                "return model.run_with_hooks(tokens, fwd_hooks=[(name, patch)])",
+                "_, own = model.run_with_cache(tokens)\n"
+                '    later = [f"blocks.{each}.attn.hook_z" for each in range(layer + 1, model.cfg.n_layers)]\n'
+                "    held = [(each, lambda z, hook, each=each: own[each]) for each in later]\n"
+                "    return model.run_with_hooks(tokens, fwd_hooks=[(name, patch), *held])",
+            )
+        ],
+    ),
+    Mistake(
+        "patch_head",
+        "one layer early",
+        "the head of the layer before is patched; layers count from 0, as hook names do",
+        change=[("blocks.{layer}.attn", "blocks.{max(layer - 1, 0)}.attn")],
+    ),
+    Mistake(
+        "patch_head",
+        "one head late",
+        "the head with the next number is patched; heads count from 0",
+        change=[
+            (
+                "return activation[:, head] if",
+                "head_after = (head + 1) % model.cfg.n_heads\n        return activation[:, head_after] if",
+            ),
+            ("else activation[:, :, head]", "else activation[:, :, head_after]"),
+        ],
+    ),
+    Mistake(
+        "patch_head",
+        "written into the source",
+        "the run's own activation is written into the source, and the run goes on unpatched; the source stands right of the equals sign",
+        change=[
+            (
+                "part(activation)[index] = part(source[name])[index]",
+                "part(source[name])[index] = part(activation)[index]",
+            )
+        ],
+    ),
+    Mistake(
+        "patch_head",
+        "the hook always on z",
+        "the hook is on z whatever was asked for, and with the pattern's axes for the pattern; it belongs on hook_{what}",
+        change=[('name = f"blocks.{layer}.attn.hook_{what}"', 'name = f"blocks.{layer}.attn.hook_z"')],
+    ),
     # 4.11
     Mistake(
         "residual_sweep",
@@ -1371,6 +1949,69 @@ MISTAKES = [
             (
                 PATCHING_RUN_GROUP,
                 PATCHING_RUN_GROUP_HOOKED_FOR_GOOD,
+            )
+        ],
+    ),
+    Mistake(
+        "residual_sweep",
+        "cells and texts exchanged when taken apart",
+        "the logits are taken apart as if the cells of one text lay together; tokens.repeat does not: unflatten(0, (cells, batch))",
+        change=[
+            ("logits.unflatten(0, (len(group), batch))", "logits.unflatten(0, (batch, len(group))).transpose(0, 1)")
+        ],
+    ),
+    Mistake(
+        "residual_sweep",
+        "the cells before one layer later",
+        "in the hook of a layer the cells of the next one are patched, and those of layer 0 never; compare with hook.layer() as it is",
+        change=[
+            ("if layer == hook.layer():", "if layer == hook.layer() + 1:"),
+            ("source[names[layer]][:, pos]", "source[names[layer - 1]][:, pos]"),
+        ],
+    ),
+    Mistake(
+        "residual_sweep",
+        "from the position on",
+        "each cell is patched from its position to the end of the text; at that position alone",
+        change=[
+            (
+                "resid[place * batch : (place + 1) * batch, pos] = source[names[layer]][:, pos]",
+                "resid[place * batch : (place + 1) * batch, pos:] = source[names[layer]][:, pos:]",
+            )
+        ],
+    ),
+    Mistake(
+        "residual_sweep",
+        "the first text's stream",
+        "every text gets the stream of the source's first text; row i of a cell gets that of text i",
+        change=[("= source[names[layer]][:, pos]", "= source[names[layer]][:1, pos]")],
+    ),
+    Mistake(
+        "residual_sweep",
+        "all at once where not one fits",
+        "where the budget is smaller than the batch, all cells are run at once; one cell at a time is the least",
+        change=[("max(1, rows_at_once // batch)", "rows_at_once // batch or len(cells)")],
+    ),
+    Mistake(
+        "residual_sweep",
+        "positions before layers in the map",
+        "the map has its axes in the order pos layer; it is to be layer pos",
+        change=[("reshape(model.cfg.n_layers, n_pos)", "reshape(model.cfg.n_layers, n_pos).T")],
+    ),
+    Mistake(
+        "residual_sweep",
+        "the mean over texts before the metric",
+        "the logits are averaged over the texts before the metric; it is the metric that is averaged",
+        change=[("metric(part).mean()", "metric(part.mean(dim=0).expand_as(part)).mean()")],
+    ),
+    Mistake(
+        "residual_sweep",
+        "written into the source",
+        "the run's own stream is written into the source, and the run goes on unpatched; the source stands right of the equals sign",
+        change=[
+            (
+                "resid[place * batch : (place + 1) * batch, pos] = source[names[layer]][:, pos]",
+                "source[names[layer]][:, pos] = resid[place * batch : (place + 1) * batch, pos]",
             )
         ],
     ),
@@ -1485,6 +2126,81 @@ MISTAKES = [
                 PATCHING_RUN_GROUP_HOOKED_FOR_GOOD,
             )
         ],
+    ),
+    Mistake(
+        "head_sweep",
+        "unknown means z",
+        "for a `what` that is none of the five z is patched without a word; raise ValueError and say in it what `what` was",
+        change=[
+            (
+                'raise ValueError(f\'what must be "z", "q", "k", "v" or "pattern", but it is "{what}"\')',
+                'what = "z"',
+            )
+        ],
+    ),
+    Mistake(
+        "head_sweep",
+        "the last position alone",
+        "a head is patched at the last position only; in this map it is the source's at all positions",
+        change=[
+            (
+                "activation[rows, :, head] = source[names[layer]][:, :, head]",
+                "activation[rows, -1, head] = source[names[layer]][:, -1, head]",
+            )
+        ],
+    ),
+    Mistake(
+        "head_sweep",
+        "all heads of the layer",
+        "in the rows of a cell all heads of its layer are the source's, so that a layer's cells are alike; one head only",
+        change=[
+            ("activation[rows, head] = source[names[layer]][:, head]", "activation[rows] = source[names[layer]]"),
+            ("activation[rows, :, head] = source[names[layer]][:, :, head]", "activation[rows] = source[names[layer]]"),
+        ],
+    ),
+    Mistake(
+        "head_sweep",
+        "every row patched",
+        "the hook patches every row, so that each cell has the patches of its whole group; patch the rows of that cell only",
+        change=[
+            (
+                "activation[rows, head] = source[names[layer]][:, head]",
+                "activation[:, head] = source[names[layer]][:, head].repeat(len(group), 1, 1)",
+            ),
+            (
+                "activation[rows, :, head] = source[names[layer]][:, :, head]",
+                "activation[:, :, head] = source[names[layer]][:, :, head].repeat(len(group), 1, 1)",
+            ),
+        ],
+    ),
+    Mistake(
+        "head_sweep",
+        "heads before layers in the map",
+        "the map has its axes in the order head layer; it is to be layer head",
+        change=[("reshape(n_layers, n_heads)", "reshape(n_layers, n_heads).T")],
+    ),
+    Mistake(
+        "head_sweep",
+        "the change of the metric",
+        "the metric of the unpatched run was subtracted; the map holds the metric itself, from which anyone can take it",
+        change=[("reshape(n_layers, n_heads)", "reshape(n_layers, n_heads) - metric(model(tokens)).mean()")],
+    ),
+    Mistake(
+        "head_sweep",
+        "the pattern not patched",
+        "for the pattern nothing is exchanged; its hook point is hook_pattern (a change at hook_attn_scores comes too late)",
+        change=[
+            (
+                "fwd_hooks=[(name, patch) for name in names])",
+                'fwd_hooks=[(name, patch) for name in names if what != "pattern"])',
+            )
+        ],
+    ),
+    Mistake(
+        "head_sweep",
+        "the hook always on z",
+        "the hook is on z whatever was asked for, and with the pattern's axes for the pattern; it belongs on hook_{what}",
+        change=[('f"blocks.{layer}.attn.hook_{what}"', 'f"blocks.{layer}.attn.hook_z"')],
     ),
     # 4.13
     Mistake(
@@ -1638,6 +2354,66 @@ MISTAKES = [
             ),
         ],
     ),
+    Mistake(
+        "head_position_sweep",
+        "from the stream after the layer",
+        "the run goes on from the stream after the layer, so that the layer runs twice; before it, the stream is resid_pre",
+        change=[('own["resid_pre", layer]', 'own["resid_post", layer]')],
+    ),
+    Mistake(
+        "head_position_sweep",
+        "one layer too late",
+        "the run begins with the layer after the patch, which is never applied; begin with the layer of the patch",
+        change=[("repeat(len(group), 1, 1), layer)", "repeat(len(group), 1, 1), layer + 1)")],
+    ),
+    Mistake(
+        "head_position_sweep",
+        "from the position on",
+        "the head is patched from its position to the end of the text; at that position alone",
+        change=[
+            (
+                "z[place * batch : (place + 1) * batch, pos, head] = source[name][:, pos, head]",
+                "z[place * batch : (place + 1) * batch, pos:, head] = source[name][:, pos:, head]",
+            )
+        ],
+    ),
+    Mistake(
+        "head_position_sweep",
+        "the last cells left out",
+        "the cells that do not fill a whole group are never run; the last group may be smaller",
+        change=[("range(0, len(cells), at_once)", "range(0, len(cells) - at_once + 1, at_once)")],
+    ),
+    Mistake(
+        "head_position_sweep",
+        "the change of the metric",
+        "the metric of the unpatched run was subtracted; the map holds the metric itself, from which anyone can take it",
+        change=[("return results", "return results - metric(model(tokens)).mean()")],
+    ),
+    Mistake(
+        "head_position_sweep",
+        "patched in every layer",
+        "each cell is patched in every layer; in the hook of a layer, patch only the cells of that layer",
+        write="""
+        def head_position_sweep(model, tokens, source, metric, rows_at_once=512):
+            batch, n_pos = tokens.shape
+            n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
+            cells = [(layer, head, pos) for layer in range(n_layers) for head in range(n_heads) for pos in range(n_pos)]
+            at_once, values = max(1, rows_at_once // batch), []
+            for start in range(0, len(cells), at_once):
+                group = cells[start : start + at_once]
+
+                def patch(z, hook, group=group):
+                    z = z.clone()
+                    for place, (layer, head, pos) in enumerate(group):
+                        z[place * batch : (place + 1) * batch, pos, head] = source[f"blocks.{hook.layer()}.attn.hook_z"][:, pos, head]
+                    return z
+
+                names = [f"blocks.{layer}.attn.hook_z" for layer in range(n_layers)]
+                logits = model.run_with_hooks(tokens.repeat(len(group), 1), fwd_hooks=[(name, patch) for name in names])
+                values += [metric(part).mean() for part in logits.split(batch)]
+            return torch.stack(values).reshape(n_layers, n_heads, n_pos)
+        """,
+    ),
     # 4.14
     Mistake(
         "attribution_sweep",
@@ -1725,6 +2501,71 @@ MISTAKES = [
                 "        for name in names:\n            model.add_hook(name, keep)\n        logits = model(tokens)\n",
             )
         ],
+    ),
+    Mistake(
+        "attribution_sweep",
+        "own z times gradient",
+        "the gradient is multiplied by the own z, which says what taking the head away would do; a patch makes the step source z - own z",
+        change=[("einops.einsum(source[name] - own[name], gradient,", "einops.einsum(own[name], gradient,")],
+    ),
+    Mistake(
+        "attribution_sweep",
+        "the mean over d_head",
+        "the products are averaged over d_head; a dot product is their sum",
+        change=[
+            (
+                "return torch.stack(estimates) / len(tokens)",
+                "return torch.stack(estimates) / len(tokens) / model.cfg.d_head",
+            )
+        ],
+    ),
+    Mistake(
+        "attribution_sweep",
+        "the value in place of the change",
+        "the metric of the unpatched run was added; an estimate is of the change alone",
+        change=[
+            (
+                "return torch.stack(estimates) / len(tokens)",
+                "return torch.stack(estimates) / len(tokens) + metric(logits).mean().detach()",
+            )
+        ],
+    ),
+    Mistake(
+        "attribution_sweep",
+        "the gradient of the first text",
+        "the gradient is that of the first text's metric; take that of the sum, in which each text has its own row",
+        change=[("metric(logits).sum()", "metric(logits)[0]")],
+    ),
+    Mistake(
+        "attribution_sweep",
+        "without sign within a head",
+        "absolute values of the products were summed; within a head too, what lowers and what raises the metric cancel: keep the sign",
+        change=[
+            (
+                "einops.einsum(source[name] - own[name], gradient,",
+                "einops.einsum((source[name] - own[name]).abs(), gradient.abs(),",
+            )
+        ],
+    ),
+    Mistake(
+        "attribution_sweep",
+        "a run for each layer",
+        "the texts are run again for every layer; one forward and one backward pass give the gradients of all layers",
+        change=[
+            (
+                "        gradients = torch.autograd.grad(metric(logits).sum(), [zeros[name] for name in names])\n",
+                "        gradients = []\n"
+                "        for name in names:\n"
+                "            logits = model.run_with_hooks(tokens, fwd_hooks=[(each, keep) for each in names])\n"
+                "            gradients += torch.autograd.grad(metric(logits).sum(), [zeros[name]])\n",
+            )
+        ],
+    ),
+    Mistake(
+        "attribution_sweep",
+        "gradients left on",
+        "torch.set_grad_enabled(True) leaves gradients on for everything that comes later; use `with torch.enable_grad():`",
+        change=[("    with torch.enable_grad():\n", "    torch.set_grad_enabled(True)\n    if True:\n")],
     ),
     # 4.15
     Mistake(

@@ -42,6 +42,22 @@ RIGHT_ANSWERS = [
             return dict(zip(("IO", "S1", "S1+1", "S2", "END"), (int(at_io[0]), one, one + 1, two, words.size - 1)))
         """,
     ),
+    RightAnswer(
+        "name_positions",
+        "a dictionary of all words and their places",
+        """
+        def name_positions(str_tokens, io, s):
+            places = {}
+            for place, token in enumerate(str_tokens):
+                places.setdefault(token, []).append(place)
+            match places.get(f" {io}", []), places.get(f" {s}", []):
+                case [at_io], [s1, s2]:
+                    return {"IO": at_io, "S1": s1, "S2": s2, "S1+1": s1 + 1, "END": place}
+                case [_], _:
+                    raise ValueError(f"{s} does not stand twice")
+            raise ValueError(f"{io} does not stand once")
+        """,
+    ),
     # 4.2
     RightAnswer(
         "ioi_prompts",
@@ -112,6 +128,31 @@ RIGHT_ANSWERS = [
             return Prompts(texts, tokens, io, s, {"IO": at_io, "S1": s1, "S1+1": s1 + 1, "S2": s2, "END": end}, numbers)
         """,
     ),
+    RightAnswer(
+        "ioi_prompts",
+        "all texts through to_tokens at once, and what it fills up with overwritten",
+        """
+        def ioi_prompts(model, templates, pairs, nouns, generator):
+            texts, numbers, names = [], [], []
+            for number, template in enumerate(templates):
+                for io, s in pairs:
+                    words = {field: each[torch.randint(len(each), (1,), generator=generator).item()] for field, each in nouns.items()}
+                    texts += [template.format(A=io, B=s, S=s, **words), template.format(A=s, B=io, S=s, **words)]
+                    numbers += [number] * 2
+                    names += [(io, s)] * 2
+            answers = torch.tensor([[name_token(model, name) for name in pair] for pair in names])
+            tokens = model.to_tokens(texts, padding_side="right").clone()
+            answers = answers.to(tokens.device)
+            positions = {}
+            for text, pair in zip(texts, names):
+                for role, place in name_positions(model.to_str_tokens(text), *pair).items():
+                    positions.setdefault(role, []).append(place)
+            positions = {role: torch.tensor(places).to(tokens) for role, places in positions.items()}
+            after = torch.arange(tokens.shape[1], device=tokens.device) > positions["END"][:, None]
+            tokens[after] = model.tokenizer.bos_token_id
+            return Prompts(texts, tokens, answers[:, 0], answers[:, 1], positions, numbers)
+        """,
+    ),
     # 4.3
     RightAnswer(
         "abc_twins",
@@ -143,6 +184,19 @@ RIGHT_ANSWERS = [
                     tokens[row, prompts.positions[role][row]] = new
                 texts.append(model.tokenizer.decode(tokens[row, 1 : int(prompts.positions["END"][row]) + 1]))
             return Prompts(texts, tokens, prompts.io, prompts.s, dict(prompts.positions), list(prompts.templates))
+        """,
+    ),
+    RightAnswer(
+        "abc_twins",
+        "all rows in one draw, by torch.multinomial",
+        """
+        def abc_twins(model, prompts, names, generator):
+            ids = torch.tensor([name_token(model, name) for name in names], device=prompts.tokens.device)
+            free = torch.stack([~torch.isin(ids, row) for row in prompts.tokens])
+            if bool((free.sum(dim=1) < 3).any()):
+                raise ValueError("a text leaves fewer than three names")
+            chosen = ids[torch.multinomial(free.float().cpu(), 3, generator=generator).to(ids.device)]
+            return with_names(model, prompts, {role: chosen[:, place] for place, role in enumerate(("IO", "S1", "S2"))})
         """,
     ),
     # 4.4
@@ -181,6 +235,23 @@ RIGHT_ANSWERS = [
                     raise ValueError(f"no name is left for {prompts.texts[row]}")
                 new.append(name_token(model, free[torch.randperm(len(free), generator=generator)[0].item()]))
             return with_names(model, prompts, {"S2": torch.tensor(new).to(prompts.io)})
+        """,
+    ),
+    RightAnswer(
+        "s2_twins",
+        "all names in random order for each row, the first that is free",
+        """
+        def s2_twins(model, prompts, names=None, generator=None):
+            new = prompts.io.clone()
+            for row, tokens in enumerate(prompts.tokens):
+                if names is not None:
+                    order = [names[place] for place in torch.randperm(len(names), generator=generator).tolist()]
+                    ids = (name_token(model, name) for name in order)
+                    free = next((each for each in ids if not (tokens == each).any()), None)
+                    if free is None:
+                        raise ValueError(f"nobody is left for text {row}")
+                    new[row] = free
+            return with_names(model, prompts, dict(S2=new))
         """,
     ),
     # 4.5
@@ -243,6 +314,17 @@ RIGHT_ANSWERS = [
             return (torch.sum(difference) / len(difference)).sub(low).div(way)
         """,
     ),
+    RightAnswer(
+        "normalised_metric",
+        "paired differences, in double precision",
+        """
+        def normalised_metric(difference, clean, corrupted):
+            whole = (clean.double() - corrupted.double()).mean()
+            if abs(whole.item()) < 1e-9:
+                raise ValueError("clean and corrupted runs agree on average")
+            return ((difference.double() - corrupted.double()).mean() / whole).to(difference.dtype)
+        """,
+    ),
     # 4.7
     RightAnswer(
         "logit_difference_by_component",
@@ -294,6 +376,28 @@ RIGHT_ANSWERS = [
             return torch.stack(columns, dim=-1)
         """,
     ),
+    RightAnswer(
+        "logit_difference_by_component",
+        "embeddings from the weights, W_O and W_U multiplied first",
+        """
+        def logit_difference_by_component(model, cache, prompts):
+            ends, text = prompts.positions["END"], range(len(prompts.io))
+            at_end = prompts.tokens.gather(1, ends[:, None])[:, 0]
+            u = (model.W_U[:, prompts.io] - model.W_U[:, prompts.s]).T
+            if model.cfg.normalization_type is not None:
+                u = u / cache["ln_final.hook_scale"][text, ends]
+            rows = [(model.W_E[at_end] * u).sum(-1), (model.W_pos[ends] * u).sum(-1)]
+            for layer in range(model.cfg.n_layers):
+                read = torch.einsum("hdm,bm->bhd", model.W_O[layer], u)
+                by_head = (cache[f"blocks.{layer}.attn.hook_z"][text, ends] * read).sum(-1)
+                rows.extend(by_head.unbind(dim=1))
+                rows.append(u @ model.b_O[layer])
+                if not model.cfg.attn_only:
+                    rows.append(torch.linalg.vecdot(cache[f"blocks.{layer}.hook_mlp_out"][text, ends], u))
+            rows.append(model.b_U.index_select(0, prompts.io) - model.b_U.index_select(0, prompts.s))
+            return torch.vstack(rows)
+        """,
+    ),
     # 4.8
     RightAnswer(
         "logit_difference_by_layer",
@@ -325,6 +429,22 @@ RIGHT_ANSWERS = [
                     stream = stream / (stream.var(dim=-1, keepdim=True, unbiased=False) + model.cfg.eps).sqrt()
                 results.append((stream * direction).sum(dim=-1) + bias)
             return torch.stack(results)
+        """,
+    ),
+    RightAnswer(
+        "logit_difference_by_layer",
+        "text by text and stream by stream, END alone",
+        """
+        def logit_difference_by_layer(model, cache, prompts):
+            n_layers = model.cfg.n_layers
+            result = torch.zeros(n_layers + 1, len(prompts.io), dtype=model.W_U.dtype, device=model.W_U.device)
+            for row in range(len(prompts.io)):
+                end = int(prompts.positions["END"][row])
+                for layer in range(n_layers + 1):
+                    stream = cache["resid_pre", layer] if layer < n_layers else cache["resid_post", n_layers - 1]
+                    logits = model.unembed(model.ln_final(stream[row : row + 1, end : end + 1]))[0, 0]
+                    result[layer, row] = logits[prompts.io[row]] - logits[prompts.s[row]]
+            return result
         """,
     ),
     RightAnswer(
@@ -374,6 +494,23 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "patch_residual",
+        "a hook put on by hand and taken off again, the source found by the hook's own name",
+        """
+        def patch_residual(model, tokens, source, layer, pos):
+            places = torch.as_tensor(pos, device=tokens.device).expand(len(tokens))
+
+            def exchange(stream, hook):
+                stream[range(len(tokens)), places] = source[hook.name][range(len(tokens)), places]
+
+            model.add_hook(f"blocks.{layer}.hook_resid_pre", exchange)
+            try:
+                return model(tokens)
+            finally:
+                model.reset_hooks()
+        """,
+    ),
+    RightAnswer(
         "patch_head",
         "text by text and position by position, in place",
         """
@@ -414,6 +551,32 @@ RIGHT_ANSWERS = [
             hook = lambda x, hook: torch.where(mask, source[f"blocks.{layer}.attn.hook_{what}"], x)
             with model.hooks(fwd_hooks=[(f"blocks.{layer}.attn.hook_{what}", hook)]):
                 return model(tokens)
+        """,
+    ),
+    RightAnswer(
+        "patch_head",
+        "the head's axis moved to the front, in place, a hook taken off again",
+        """
+        def patch_head(model, tokens, source, layer, head, what="z", pos=None):
+            axis = {"z": 2, "q": 2, "k": 2, "v": 2, "pattern": 1}.get(what)
+            if axis is None:
+                raise ValueError(f"{what} is none of z, q, k, v and pattern")
+
+            def exchange(x, hook):
+                mine, theirs = x.movedim(axis, 0)[head], source[hook.name].movedim(axis, 0)[head]
+                if pos is None:
+                    mine.copy_(theirs)
+                elif isinstance(pos, int):
+                    mine[:, pos] = theirs[:, pos]
+                else:
+                    for one, other, place in zip(mine, theirs, pos):
+                        one[place] = other[place]
+                return x
+
+            model.add_hook(f"blocks.{layer}.attn.hook_{what}", exchange)
+            logits = model(tokens)
+            model.reset_hooks()
+            return logits
         """,
     ),
     RightAnswer(
@@ -461,6 +624,29 @@ RIGHT_ANSWERS = [
                     logits = model(rows)
                 values += [sum(metric(logits[i * n_texts : (i + 1) * n_texts])) / n_texts for i in range(len(of_pos))]
             return torch.stack(values).view(n_layers, n_pos)
+        """,
+    ),
+    RightAnswer(
+        "residual_sweep",
+        "torch.where over masks of rows and positions, a hook for each layer of the group",
+        """
+        def residual_sweep(model, tokens, source, metric, rows_at_once=512):
+            batch, n_pos = tokens.shape
+            where = tokens.device
+            layers, places = torch.arange(model.cfg.n_layers, device=where), torch.arange(n_pos, device=where)
+            results = []
+            for cells in torch.cartesian_prod(layers, places).split(max(1, rows_at_once // batch)):
+                hooks = []
+                for layer in cells[:, 0].unique().tolist():
+                    name = f"blocks.{layer}.hook_resid_pre"
+                    mask = (cells[:, :1] == layer) & (cells[:, 1:] == places)
+                    mask = einops.repeat(mask, "cell pos -> (cell batch) pos 1", batch=batch)
+                    theirs = source[name].repeat(len(cells), 1, 1)
+                    hooks.append((name, lambda x, hook, mask=mask, theirs=theirs: torch.where(mask, theirs, x)))
+                with model.hooks(fwd_hooks=hooks):
+                    logits = model(torch.cat([tokens] * len(cells)))
+                results += [float(metric(part).mean()) for part in logits.chunk(len(cells))]
+            return torch.tensor(results, device=where).reshape(model.cfg.n_layers, n_pos)
         """,
     ),
     RightAnswer(
@@ -520,6 +706,31 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "head_sweep",
+        "cells split into pieces and written into, one hook for each layer of the group",
+        """
+        def head_sweep(model, tokens, source, metric, what="z", rows_at_once=512):
+            if what not in "z q k v pattern".split():
+                raise ValueError(f"what={what!r} is no activation of a head")
+            axis, n_heads = 1 if what == "pattern" else 2, model.cfg.n_heads
+            batch, means = len(tokens), []
+            for cells in torch.arange(model.cfg.n_layers * n_heads).split(max(1, rows_at_once // batch)):
+                cells = [divmod(cell, n_heads) for cell in cells.tolist()]
+
+                def exchange(x, hook, cells=cells):
+                    pieces = x.clone().split(batch)
+                    for piece, (layer, head) in zip(pieces, cells):
+                        if layer == hook.layer():
+                            piece.select(axis, head).copy_(source[hook.name].select(axis, head))
+                    return torch.cat(pieces)
+
+                hooks = [(f"blocks.{layer}.attn.hook_{what}", exchange) for layer in {layer for layer, _ in cells}]
+                logits = model.run_with_hooks(tokens.repeat(len(cells), 1), fwd_hooks=hooks)
+                means += [metric(piece).mean() for piece in logits.split(batch)]
+            return einops.rearrange(torch.stack(means), "(layer head) -> layer head", head=n_heads)
+        """,
+    ),
+    RightAnswer(
         "head_position_sweep",
         "whole runs with nothing left out",
         """
@@ -574,6 +785,53 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "head_position_sweep",
+        "indices of all cells in one assignment, one hook by a filter of names",
+        """
+        def head_position_sweep(model, tokens, source, metric, rows_at_once=512):
+            batch, n_pos = tokens.shape
+            sizes = model.cfg.n_layers, model.cfg.n_heads, n_pos
+            values = []
+            for cells in torch.cartesian_prod(*map(torch.arange, sizes)).split(max(1, rows_at_once // batch)):
+                def exchange(z, hook, cells=cells):
+                    z = z.unflatten(0, (len(cells), batch)).clone()
+                    (here,) = (cells[:, 0] == hook.layer()).nonzero(as_tuple=True)
+                    _, head, pos = cells[here].T
+                    z[here, :, pos, head] = source[hook.name][:, pos, head].transpose(0, 1)
+                    return z.flatten(0, 1)
+
+                hooks = [(lambda name: name.endswith("attn.hook_z"), exchange)]
+                logits = model.run_with_hooks(tokens.repeat(len(cells), 1), fwd_hooks=hooks)
+                values += [metric(part).mean() for part in logits.split(batch)]
+            return torch.stack(values).view(sizes)
+        """,
+    ),
+    RightAnswer(
+        "head_position_sweep",
+        "one hook for each cell, in place, results in a dictionary",
+        """
+        def head_position_sweep(model, tokens, source, metric, rows_at_once=512):
+            batch, n_pos = tokens.shape
+            n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
+            waiting = [(layer, head, pos) for layer in range(n_layers) for pos in range(n_pos) for head in range(n_heads)]
+            done = {}
+            while waiting:
+                now = [waiting.pop() for _ in range(min(len(waiting), max(1, rows_at_once // batch)))]
+                hooks = []
+                for place, (layer, head, pos) in enumerate(now):
+                    def exchange(z, hook, rows=slice(place * batch, (place + 1) * batch), head=head, pos=pos):
+                        z[rows, pos, head] = source[hook.name][:, pos, head]
+
+                    hooks.append((f"blocks.{layer}.attn.hook_z", exchange))
+                logits = model.run_with_hooks(torch.cat([tokens for _ in now]), fwd_hooks=hooks)
+                done |= {cell: metric(part).mean().item() for cell, part in zip(now, logits.split(batch))}
+            result = torch.empty(n_layers, n_heads, n_pos, device=tokens.device)
+            for cell, value in done.items():
+                result[cell] = value
+            return result
+        """,
+    ),
+    RightAnswer(
         "attribution_sweep",
         "retain_grad on z itself, and weights cleaned afterwards",
         """
@@ -614,6 +872,27 @@ RIGHT_ANSWERS = [
             steps = [source[f"blocks.{layer}.attn.hook_z"] - own["z", layer] for layer in layers]
             products = torch.stack([step.detach() * slope for step, slope in zip(steps, slopes)])
             return einops.reduce(products.sum(-1), "layer batch pos head -> layer head pos", "mean")
+        """,
+    ),
+    RightAnswer(
+        "attribution_sweep",
+        "backward into zeros alone, while no weight asks for a gradient",
+        """
+        def attribution_sweep(model, tokens, source, metric):
+            names = [f"blocks.{layer}.attn.hook_z" for layer in range(model.cfg.n_layers)]
+            _, own = model.run_with_cache(tokens, names_filter=names)
+            extra = {name: torch.zeros_like(own[name]).requires_grad_() for name in names}
+            asking = [weight for weight in model.parameters() if weight.requires_grad]
+            for weight in asking:
+                weight.requires_grad_(False)
+            try:
+                with torch.enable_grad(), model.hooks(fwd_hooks=[(name, lambda z, hook: z + extra[hook.name]) for name in names]):
+                    metric(model(tokens)).sum().backward()
+            finally:
+                for weight in asking:
+                    weight.requires_grad_(True)
+            products = [((source[name] - own[name]) * extra[name].grad).sum(dim=-1) for name in names]
+            return einops.reduce(torch.stack(products), "layer batch pos head -> layer head pos", "mean")
         """,
     ),
     RightAnswer(

@@ -2716,6 +2716,78 @@ MISTAKES = [
             )
         ],
     ),
+    Mistake(
+        "path_patch_to_logits",
+        "z frozen at the source",
+        "all heads get the z of the source; only the sender does, the others keep that of a run on `tokens`",
+        change=[
+            (
+                "own[name].clone() for name in names",
+                '(source if name.endswith("hook_z") else own)[name].clone() for name in names',
+            )
+        ],
+    ),
+    Mistake(
+        "path_patch_to_logits",
+        "the two runs' z swapped",
+        "the sender keeps its own z and all other heads get the source's; it is the other way round",
+        change=[
+            (
+                "own[name].clone() for name in names",
+                '(source if name.endswith("hook_z") else own)[name].clone() for name in names',
+            ),
+            ("= source[z][:, :, head]", "= own[z][:, :, head]"),
+        ],
+    ),
+    Mistake(
+        "path_patch_to_logits",
+        "nothing of the source",
+        "nothing of the source gets into run 2, where the sender has its z of the run on `tokens` too; take it from source[z]",
+        change=[("= source[z][:, :, head]", "= own[z][:, :, head]")],
+    ),
+    Mistake(
+        "path_patch_to_logits",
+        "nothing frozen after the sender's layer",
+        "layers after the sender's are not frozen, and it is their heads who would react; set z in every layer",
+        change=[
+            (
+                """    names = [f"blocks.{each}.attn.hook_z" for each in range(model.cfg.n_layers)]
+    if""",
+                """    names = [f"blocks.{each}.attn.hook_z" for each in range(layer + 1)]
+    if""",
+            ),
+            (
+                'f"blocks.{each}.hook_mlp_out" for each in range(model.cfg.n_layers)',
+                'f"blocks.{each}.hook_mlp_out" for each in range(layer + 1)',
+            ),
+        ],
+    ),
+    Mistake(
+        "path_patch_to_logits",
+        "the other heads ablated",
+        "the other heads are set to 0, which is ablation; they keep their z of a run on `tokens`",
+        change=[
+            (
+                "own[name].clone() for name in names",
+                'own[name].clone() * (not name.endswith("hook_z")) for name in names',
+            )
+        ],
+    ),
+    Mistake(
+        "path_patch_to_logits",
+        "freeze_mlps the wrong way round",
+        "MLPs are frozen where freeze_mlps is False, and computed anew where it is True; it is the other way round",
+        change=[("if freeze_mlps and not model", "if not freeze_mlps and not model")],
+    ),
+    Mistake(
+        "path_patch_to_logits",
+        "the plain patch of a head",
+        "this is the patch of exercise 4.10, which reaches the logits through every later head; freeze all other heads",
+        write="""
+        def path_patch_to_logits(model, tokens, source, layer, head, freeze_mlps=False):
+            return patch_head(model, tokens, source, layer, head)
+        """,
+    ),
     # 4.16
     Mistake(
         "path_patch_to_heads",
@@ -2877,6 +2949,59 @@ MISTAKES = [
             ("    with model.hooks", "    model.reset_hooks()\n    with model.hooks"),
         ],
     ),
+    Mistake(
+        "path_patch_to_heads",
+        "MLPs frozen in run 3",
+        "MLPs are frozen in run 3 too; freeze_mlps is for run 2, and in run 3 everything after the receivers reacts",
+        change=[
+            (
+                "    return model.run_with_hooks(tokens, fwd_hooks=hooks)",
+                """    frozen = path_hooks(model, tokens, source, sender, freeze_mlps)
+    return model.run_with_hooks(tokens, fwd_hooks=hooks + [pair for pair in frozen if "mlp" in pair[0]])""",
+            )
+        ],
+    ),
+    Mistake(
+        "path_patch_to_heads",
+        "the sender alone in run 2",
+        "run 2 has the sender's z alone, so what it tells other heads arrives at the receivers too; use all of path_hooks",
+        change=[
+            (
+                "fwd_hooks=path_hooks(model, tokens, source, sender, freeze_mlps)",
+                'fwd_hooks=[pair for pair in path_hooks(model, tokens, source, sender) if f".{sender[0]}." in pair[0]]',
+            )
+        ],
+    ),
+    Mistake(
+        "path_patch_to_heads",
+        "positions for heads",
+        "axis 1 is the position, so what arrived is put in at a few positions of all heads; the heads are axis 2: [:, :, heads]",
+        change=[
+            (
+                "value[:, :, heads[layer]] = arrived[names[layer]][:, :, heads[layer]]",
+                "value[:, heads[layer]] = arrived[names[layer]][:, heads[layer]]",
+            )
+        ],
+    ),
+    Mistake(
+        "path_patch_to_heads",
+        "the last position alone",
+        "what arrived is put in at the last position only; the receivers get it at every position",
+        change=[
+            (
+                "value[:, :, heads[layer]] = arrived[names[layer]][:, :, heads[layer]]",
+                "value[:, -1, heads[layer]] = arrived[names[layer]][:, -1, heads[layer]]",
+            )
+        ],
+    ),
+    Mistake(
+        "path_patch_to_heads",
+        "one receiver of each layer",
+        "of several receivers in one layer only one gets what arrived, as when a dictionary has one head for each layer; keep a list",
+        change=[
+            ("[head for of, head in receivers if of == layer]", "[head for of, head in receivers if of == layer][-1:]")
+        ],
+    ),
     # 4.17
     Mistake(
         "path_sweep_to_logits",
@@ -3028,6 +3153,51 @@ MISTAKES = [
         "no logits where nothing differs",
         "positions that need not be computed have logits of 0; theirs are those of the run on `tokens`",
         change=[("patched = logits.repeat(len(chunk), 1, 1)", "patched = 0 * logits.repeat(len(chunk), 1, 1)")],
+    ),
+    Mistake(
+        "path_sweep_to_logits",
+        "frozen at the source",
+        "all heads get the z of the source; only the sender does, the others keep that of a run on `tokens`",
+        write=PATH_ROWS.replace("own[name].repeat", "source[name].repeat"),
+    ),
+    Mistake(
+        "path_sweep_to_logits",
+        "the two runs swapped",
+        "the sender keeps its own z and all other heads get the source's; it is the other way round",
+        write=PATH_ROWS.replace("own[name].repeat", "source[name].repeat").replace(
+            "= source[names[layer]][:, :, head]", "= own[names[layer]][:, :, head]"
+        ),
+    ),
+    Mistake(
+        "path_sweep_to_logits",
+        "the head of every layer",
+        "the heads of this number are patched in all layers; a sender stands in one, so set it in the z of that layer alone",
+        write=PATH_ROWS.replace(
+            "frozen[names[layer]][rows, :, head] = source[names[layer]][:, :, head]",
+            "for each in names:\n                frozen[each][rows, :, head] = source[each][:, :, head]",
+        ),
+    ),
+    Mistake(
+        "path_sweep_to_logits",
+        "the last position alone",
+        "the senders are patched at the last position only, which is not END of every text; their z goes in at every position",
+        write=PATH_ROWS.replace(
+            "[rows, :, head] = source[names[layer]][:, :, head]", "[rows, -1, head] = source[names[layer]][:, -1, head]"
+        ),
+    ),
+    Mistake(
+        "path_sweep_to_logits",
+        "rows text by text, read in blocks",
+        "the rows of one text lie side by side, but the logits are taken apart sender by sender; repeat blocks: tokens.repeat(n, 1)",
+        write=PATH_ROWS.replace("tokens.repeat(len(chunk), 1)", "tokens.repeat_interleave(len(chunk), dim=0)")
+        .replace("own[name].repeat(len(chunk), 1, 1, 1)", "own[name].repeat_interleave(len(chunk), dim=0)")
+        .replace("slice(number * batch, (number + 1) * batch)", "slice(number, None, len(chunk))"),
+    ),
+    Mistake(
+        "path_sweep_to_logits",
+        "one less the metric",
+        "one less the metric comes back, which is the share that is lost; the sweep has the metric of the patched runs as it is",
+        write=PATH_ROWS.replace("return torch.stack(effects)", "return 1 - torch.stack(effects)"),
     ),
     # 4.18
     Mistake(
@@ -3193,6 +3363,47 @@ MISTAKES = [
             ("        many = tokens", "        model.reset_hooks()\n        many = tokens"),
         ],
     ),
+    Mistake(
+        "path_sweep_to_heads",
+        "1 where there is no path",
+        "heads without a path to the receivers get 1, as if the metric were scaled; take the mean metric of the run on `tokens`",
+        change=[
+            ("metric(logits).mean().repeat(n_layers, n_heads)", "torch.ones(n_layers, n_heads, device=tokens.device)")
+        ],
+    ),
+    Mistake(
+        "path_sweep_to_heads",
+        "summed without patching too",
+        "the metric is summed over the texts, also where nothing is patched; take the mean",
+        change=[
+            ("metric(logits).mean().repeat(", "metric(logits).sum().repeat("),
+            ("metric(block).mean()", "metric(block).sum()"),
+        ],
+    ),
+    Mistake(
+        "path_sweep_to_heads",
+        "one less the metric",
+        "one less the metric comes back, which is the share that is lost; the sweep has the metric of the patched runs as it is",
+        change=[("    return effects\n", "    return 1 - effects\n")],
+    ),
+    Mistake(
+        "path_sweep_to_heads",
+        "the path is not patched",
+        "nothing of the source gets into run 2, so the receivers are given what they have anyway; set the sender's z in its rows",
+        change=[("= source[z_names[layer]][:, :, head]", "= own[z_names[layer]][:, :, head]")],
+    ),
+    Mistake(
+        "path_sweep_to_heads",
+        "the receivers' numbers in every layer",
+        "the receivers' head numbers are set in every layer that has a receiver; each belongs to its own layer: compare layers",
+        change=[("[head for of, head in receivers if of == layer]", "[head for _, head in receivers]")],
+    ),
+    Mistake(
+        "path_sweep_to_heads",
+        "the last position alone",
+        "what arrived is put in at the last position only; the receivers get it at every position",
+        change=[("value[:, :, heads] = arrived[:, :, heads]", "value[:, -1, heads] = arrived[:, -1, heads]")],
+    ),
     # 4.19
     Mistake(
         "trace_circuit",
@@ -3268,6 +3479,30 @@ MISTAKES = [
                 'edges[sender, receiver if receiver == "logits" else receiver[:2]] = effect',
             )
         ],
+    ),
+    Mistake(
+        "trace_circuit",
+        "queries and keys alone",
+        "heads are asked about their queries and keys only; values are inputs as well",
+        change=[('for what in ("q", "k", "v")', 'for what in ("q", "k")')],
+    ),
+    Mistake(
+        "trace_circuit",
+        "at the threshold too",
+        "an effect that is just the threshold makes an edge; an edge has an effect of a size above it: >",
+        change=[("if abs(effect) > threshold", "if abs(effect) >= threshold")],
+    ),
+    Mistake(
+        "trace_circuit",
+        "one edge for each sender",
+        "a sender makes no second edge, as if every head told one receiver only; only what is put on the list depends on who was there",
+        change=[("if abs(effect) > threshold:", "if abs(effect) > threshold and sender not in found:")],
+    ),
+    Mistake(
+        "trace_circuit",
+        "the embedding left out",
+        'edges from senders that are no heads, such as "embed", are left out; they are edges, but are not followed back',
+        change=[("if abs(effect) > threshold:", "if abs(effect) > threshold and isinstance(sender, tuple):")],
     ),
     # 4.20
     Mistake(
@@ -3348,6 +3583,55 @@ MISTAKES = [
         "W_O is that of head 0; take both W_V and W_O at [layer, head]",
         change=[("model.W_O[layer, head]", "model.W_O[layer, 0]")],
     ),
+    Mistake(
+        "name_copying_score",
+        "with a position",
+        "the embedding of a position is added; the name is read by itself, with its token's embedding alone",
+        change=[("resid = model.W_E[names][None]", "resid = (model.W_E[names] + model.W_pos[0])[None]")],
+    ),
+    Mistake(
+        "name_copying_score",
+        "with the bias of the unembedding",
+        "b_U is added (model.unembed does it), which says the same for every name; biases are left out: multiply by W_U",
+        change=[("@ model.W_O[layer, head] @ model.W_U", "@ model.W_O[layer, head] @ model.W_U + model.b_U")],
+    ),
+    Mistake(
+        "name_copying_score",
+        "the name itself not counted",
+        "`>` does not count the name itself, so that with <= k a name at place k + 1 counts, and ties too; compare with >=",
+        change=[("(logits >= own)", "(logits > own)")],
+    ),
+    Mistake(
+        "name_copying_score",
+        "one rank too few",
+        "`>=` counts the name itself, so that with < k a name at place k does not count; at most k may be as high: <= k",
+        change=[(".sum(dim=-1) <= k)", ".sum(dim=-1) < k)")],
+    ),
+    Mistake(
+        "name_copying_score",
+        "negative by the rank from the top",
+        "with `negative`, names count before which all but k tokens come, so that ties count too; turn the sign of the logits round",
+        change=[
+            ("    if negative:\n        logits = -logits\n", ""),
+            (
+                "    return ((logits >= own).sum(dim=-1) <= k).float().mean().item()",
+                """    rank = (logits >= own).sum(dim=-1)
+    rank = logits.shape[-1] - rank + 1 if negative else rank
+    return (rank <= k).float().mean().item()""",
+            ),
+        ],
+    ),
+    Mistake(
+        "name_copying_score",
+        "ties in topk",
+        "topk takes some of several equal logits, so a head that writes nothing copies; count the logits at least as high as the name's",
+        change=[
+            (
+                "    return ((logits >= own).sum(dim=-1) <= k).float().mean().item()",
+                "    return (logits.topk(k).indices == names[:, None]).any(dim=-1).float().mean().item()",
+            )
+        ],
+    ),
     # 4.21
     Mistake(
         "attention_and_projection",
@@ -3412,6 +3696,42 @@ MISTAKES = [
         "the projection is on the names' embeddings; what makes a logit is the column of W_U",
         change=[("model.W_U.T[torch.stack", "model.W_E[torch.stack")],
     ),
+    Mistake(
+        "attention_and_projection",
+        "names swapped in the attention",
+        "the rows of the attention are S1 and then IO; IO comes first",
+        change=[('for role in ("IO", "S1")', 'for role in ("S1", "IO")')],
+    ),
+    Mistake(
+        "attention_and_projection",
+        "with the bias of the layer",
+        "b_O is added to what the head writes; it belongs to the layer, not to one of its heads",
+        change=[("@ model.W_O[layer, head]\n", "@ model.W_O[layer, head] + model.b_O[layer]\n")],
+    ),
+    Mistake(
+        "attention_and_projection",
+        "through the final LayerNorm",
+        "ln_final divides what the head writes by its own scale; divide it by the scale of the whole stream, which the cache has at END",
+        change=[('written = written / cache["ln_final.hook_scale"][rows, ends]', "written = model.ln_final(written)")],
+    ),
+    Mistake(
+        "attention_and_projection",
+        "the difference of the names",
+        "the rows are IO less S, and S less IO; each row is the projection on one name",
+        change=[
+            (
+                "names = model.W_U.T[torch.stack([prompts.io, prompts.s])]",
+                """names = model.W_U.T[torch.stack([prompts.io, prompts.s])]
+    names = names - names.flip(0)""",
+            )
+        ],
+    ),
+    Mistake(
+        "attention_and_projection",
+        "values in place of z",
+        "these are the values at END, before attention mixes positions; what the head writes is made of z",
+        change=[('cache["z", layer]', 'cache["v", layer]')],
+    ),
     # 4.22
     Mistake(
         "attention_by_role",
@@ -3464,6 +3784,40 @@ MISTAKES = [
                 "shares[first].sum(dim=0), shares[~first].sum(dim=0)",
             )
         ],
+    ),
+    Mistake(
+        "attention_by_role",
+        "the last position for END",
+        "the query is the last position of the batch, whatever text stands there; its place differs by row: prompts.positions[query]",
+        change=[
+            (
+                "queries = prompts.positions[query]",
+                "queries = torch.full_like(prompts.positions[query], prompts.tokens.shape[1] - 1)",
+            )
+        ],
+    ),
+    Mistake(
+        "attention_by_role",
+        "the query of the first text",
+        "the query stands where it does in the first text; its place differs by row",
+        change=[("queries = prompts.positions[query]", "queries = prompts.positions[query][:1].expand(len(prompts))")],
+    ),
+    Mistake(
+        "attention_by_role",
+        "divided by all texts",
+        "the sum over the texts of one order is divided by the number of all texts; divide by how many there are of this order",
+        change=[
+            (
+                "shares[first].mean(dim=0), shares[~first].mean(dim=0)",
+                "shares[first].sum(dim=0) / len(rows), shares[~first].sum(dim=0) / len(rows)",
+            )
+        ],
+    ),
+    Mistake(
+        "attention_by_role",
+        "the first half an order",
+        "the first half of the rows is taken for ABBA and the rest for BABA; ask io_first(prompts) which texts have IO first",
+        change=[("first = io_first(prompts)", "first = rows < len(rows) // 2")],
     ),
     # 4.23
     Mistake(
@@ -3524,6 +3878,46 @@ MISTAKES = [
         "the model is run on the text of the message; it is run on the prompts, and only z of these heads comes from the other text",
         change=[("model.run_with_hooks(prompts.tokens, fwd", "model.run_with_hooks(tokens, fwd")],
     ),
+    Mistake(
+        "token_and_position_signal",
+        "the last position for END",
+        "z is replaced at the last position of the batch; END differs by row: prompts.positions['END']",
+        change=[
+            (
+                'ends = prompts.positions["END"]',
+                'ends = torch.full_like(prompts.positions["END"], prompts.tokens.shape[1] - 1)',
+            )
+        ],
+    ),
+    Mistake(
+        "token_and_position_signal",
+        "every text's END in each text",
+        "z[:, ends] is each END of the batch, in every text; pair texts and places: z[rows, ends, head]",
+        change=[
+            (
+                "z[rows, ends, head] = source[hook.name][rows, ends, head]",
+                "z[:, ends, head] = source[hook.name][:, ends, head]",
+            )
+        ],
+    ),
+    Mistake(
+        "token_and_position_signal",
+        "the other name at S2",
+        "at S2 stands the name that should come once; S2 is always who comes twice",
+        change=[('("S2", twice)', '("S2", once)')],
+    ),
+    Mistake(
+        "token_and_position_signal",
+        "measured with the names of the message",
+        "the difference is taken of the message's names, once less twice; it is always IO less S of the prompts",
+        change=[("logit_difference(logits, prompts)", "logit_difference(logits, replace(prompts, io=once, s=twice))")],
+    ),
+    Mistake(
+        "token_and_position_signal",
+        "one head of each layer",
+        "of several heads in one layer only the last is replaced, as when a dictionary has one head for each layer; go through all pairs",
+        change=[("for layer, head in heads:\n", "for layer, head in dict(heads).items():\n")],
+    ),
     # 4.24
     Mistake(
         "mean_by_template",
@@ -3572,6 +3966,45 @@ MISTAKES = [
         change=[
             ('name.endswith("attn.hook_z")', 'name.endswith("attn.hook_v")'),
             ('cache["z", layer]', 'cache["v", layer]'),
+        ],
+    ),
+    Mistake(
+        "mean_by_template",
+        "columns cut off",
+        "the means have fewer positions than reference.tokens, as `select` cuts columns off; average rows of one run on all texts",
+        write="""
+        def mean_by_template(model, reference):
+            means = {}
+            for number in sorted(set(reference.templates)):
+                texts = select(reference, torch.tensor([of == number for of in reference.templates]))
+                _, cache = model.run_with_cache(texts.tokens)
+                means[number] = torch.stack([cache["z", layer].mean(dim=0) for layer in range(model.cfg.n_layers)])
+            return means
+        """,
+    ),
+    Mistake(
+        "mean_by_template",
+        "numbered from 0",
+        "the means are numbered from 0 in their order; the keys are the template numbers of the texts, as in reference.templates",
+        change=[
+            (
+                "{number: z[:, numbers == number].mean(dim=1) for number in sorted(set(reference.templates))}",
+                "{key: z[:, numbers == number].mean(dim=1) for key, number in enumerate(sorted(set(reference.templates)))}",
+            )
+        ],
+    ),
+    Mistake(
+        "mean_by_template",
+        "the filling taken for 0",
+        "what stands after END counts as 0; a mean is of z as it is, at every position of reference.tokens",
+        change=[
+            (
+                "    numbers = torch",
+                """    places = torch.arange(z.shape[2], device=z.device)
+    inside = places <= reference.positions['END'][:, None]
+    z = z * inside[:, :, None, None]
+    numbers = torch""",
+            )
         ],
     ),
     # 4.25
@@ -3640,6 +4073,33 @@ MISTAKES = [
         "layers without a head of the circuit are left as they are; put a hook on every layer",
         change=[("for layer in range(model.cfg.n_layers)]", "for layer in sorted({layer for layer, _ in kept})]")],
     ),
+    Mistake(
+        "ablate_all_but",
+        "head and layer swapped",
+        "pairs are compared as (head, layer); the circuit has pairs (layer, head)",
+        change=[("(layer, head) not in kept", "(head, layer) not in kept")],
+    ),
+    Mistake(
+        "ablate_all_but",
+        "the kept heads frozen",
+        "heads of the circuit keep their z of the whole model; they run freely, and react to what is missing",
+        change=[
+            ("layer, z = hook.layer(), z.clone()", 'layer = hook.layer()\n        z = own["z", layer].clone()'),
+            ("    names = [f", "    _, own = model.run_with_cache(prompts.tokens)\n    names = [f"),
+        ],
+    ),
+    Mistake(
+        "ablate_all_but",
+        "the mean of the prompts",
+        "the other heads get their mean over these very texts, as they run; `means` has what they are to get",
+        change=[("z[:, :, head] = mean[:, layer, :, head]", "z[:, :, head] = z[:, :, head].mean(dim=0)")],
+    ),
+    Mistake(
+        "ablate_all_but",
+        "positions for heads",
+        "axis 1 of z is the position, so positions are replaced, of all heads; the heads are axis 2: [:, :, head]",
+        change=[("z[:, :, head] = mean[:, layer, :, head]", "z[:, head] = mean[:, layer, head]")],
+    ),
     # 4.26
     Mistake(
         "faithfulness",
@@ -3683,6 +4143,33 @@ MISTAKES = [
         "the heads outside the circuit are kept; F(C) keeps the circuit",
         change=[("score(frozenset(circuit))", "score(frozenset(everything) - frozenset(circuit))")],
     ),
+    Mistake(
+        "faithfulness",
+        "percentages",
+        "the ratios are in percent; they are shares, 1 for all of it",
+        change=[("part / whole,", "100 * part / whole,"), ("(part - nothing) /", "100 * (part - nothing) /")],
+    ),
+    Mistake(
+        "faithfulness",
+        "all but the circuit for no head",
+        "F(∅) is taken to be the score without the circuit; it is that of no head at all: score(frozenset())",
+        change=[
+            ("    whole, part", "    circuit = frozenset(circuit)\n    whole, part"),
+            ("score(frozenset())", "score(frozenset(everything) - circuit)"),
+        ],
+    ),
+    Mistake(
+        "faithfulness",
+        "the circuit's score not measured from F(∅)",
+        "F(∅) is subtracted below only; the circuit's score is measured from F(∅) as well: F(C) - F(∅)",
+        change=[("(part - nothing) /", "part /")],
+    ),
+    Mistake(
+        "faithfulness",
+        "the missing part for recovered",
+        "`recovered` is the part that is missing; it is the part that is there, F(C) - F(∅) above",
+        change=[("(part - nothing) /", "(whole - part) /")],
+    ),
     # 4.27
     Mistake(
         "completeness",
@@ -3714,6 +4201,34 @@ MISTAKES = [
         "the model lacks the whole circuit; it lacks the subset only",
         change=[("frozenset(everything) - missing", "frozenset(everything) - frozenset(circuit)")],
     ),
+    Mistake(
+        "completeness",
+        "a subset gone through twice",
+        "a generator is empty once it has been gone through, so only one of the two sets lacks the subset; make a set of it first",
+        change=[
+            ("missing = frozenset(subset)\n", "\n"),
+            ("frozenset(circuit) - missing", "frozenset(circuit) - frozenset(subset)"),
+            ("frozenset(everything) - missing", "frozenset(everything) - frozenset(subset)"),
+        ],
+    ),
+    Mistake(
+        "completeness",
+        "squared",
+        "the difference is squared; incompleteness is its size, in logits: take abs",
+        change=[
+            ("return abs(", "return pow("),
+            ("frozenset(everything) - missing))", "frozenset(everything) - missing), 2)"),
+        ],
+    ),
+    Mistake(
+        "completeness",
+        "the subset added",
+        "the subset is added to both sets; both lack it",
+        change=[
+            ("frozenset(circuit) - missing", "frozenset(circuit) | missing"),
+            ("frozenset(everything) - missing", "frozenset(everything) | missing"),
+        ],
+    ),
     # 4.28
     Mistake(
         "minimality",
@@ -3744,6 +4259,30 @@ MISTAKES = [
         "the head for the subset",
         "only the head is taken out of one, and only the subset out of the other; both lack the subset",
         change=[("score(rest - {head})", "score(frozenset(circuit) - {head})")],
+    ),
+    Mistake(
+        "minimality",
+        "a subset gone through twice",
+        "a generator is empty once it has been gone through, so only one of the two sets lacks the subset; make a set of it first",
+        change=[
+            ("    rest = frozenset(circuit) - frozenset(subset)\n", "    circuit = frozenset(circuit)\n"),
+            (
+                "score(rest - {head}) - score(rest)",
+                "score(circuit - frozenset(subset) - {head}) - score(circuit - frozenset(subset))",
+            ),
+        ],
+    ),
+    Mistake(
+        "minimality",
+        "layer and number for heads",
+        "frozenset(head) is a set of two numbers, of which none is a head, so nothing is taken out; the head is one element: {head}",
+        change=[("rest - {head}", "rest - frozenset(head)")],
+    ),
+    Mistake(
+        "minimality",
+        "divided by the score",
+        "the effect is divided by the score of what is left; it is a difference of two scores, in logits",
+        change=[("- score(rest))", "- score(rest)) / abs(score(rest))")],
     ),
     # 4.29
     Mistake(
@@ -3812,5 +4351,50 @@ MISTAKES = [
                 "head = next((h for h in gaps if gaps[h] <= tolerance * abs(whole)), min(gaps))",
             )
         ],
+    ),
+    Mistake(
+        "greedy_circuit",
+        "the edge of the margin left out",
+        "a score just on the edge of the margin is not accepted; stop only before it would be farther away: >",
+        change=[("if gaps[head] > tolerance", "if gaps[head] >= tolerance")],
+    ),
+    Mistake(
+        "greedy_circuit",
+        "the margin of what there is to lose",
+        "the margin is a share of F(M) - F(∅); it is a share of the size of F(M)",
+        change=[("tolerance * abs(whole)", "tolerance * abs(whole - score(frozenset()))")],
+    ),
+    Mistake(
+        "greedy_circuit",
+        "the last of two equals",
+        "of two heads that are as good the one of the higher layer or number is dropped; the lower one goes first",
+        change=[("for head in sorted(kept)}", "for head in sorted(kept, reverse=True)}")],
+    ),
+    Mistake(
+        "greedy_circuit",
+        "what was dropped",
+        "the heads that were dropped come back; what is left is asked for",
+        change=[
+            ("    kept = frozenset(everything)\n", "    kept = everything = frozenset(everything)\n"),
+            ("return sorted(kept)", "return sorted(everything - kept)"),
+        ],
+    ),
+    Mistake(
+        "greedy_circuit",
+        "the highest score",
+        "the head is dropped without which the score is highest; drop the one without which it stays nearest to F(M), on either side",
+        change=[("head = min(gaps, key=gaps.get)", "head = max(sorted(kept), key=lambda each: score(kept - {each}))")],
+    ),
+    Mistake(
+        "greedy_circuit",
+        "all heads gone through twice",
+        "a generator is empty once it has been gone through, so F(M) is that of no head; make a set of it, once",
+        change=[("whole = score(kept)", "whole = score(frozenset(everything))")],
+    ),
+    Mistake(
+        "greedy_circuit",
+        "one head stays",
+        "the search ends when one head is left, though it may go too; go on while there are heads",
+        change=[("while kept:", "while len(kept) > 1:")],
     ),
 ]

@@ -1039,6 +1039,36 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "path_patch_to_heads",
+        "each run no longer than it must be: the first ends after the receivers, the second begins at them",
+        """
+        def path_patch_to_heads(model, tokens, source, sender, receivers, what, freeze_mlps=False):
+            match what:
+                case "q" | "k" | "v":
+                    pass
+                case other:
+                    raise ValueError(f"heads have no input called {other}")
+            by_layer = {}
+            for layer, head in receivers:
+                by_layer.setdefault(layer, []).append(head)
+            first, last = min(by_layer), max(by_layer)
+            hooks = path_hooks(model, tokens, source, sender, freeze_mlps)
+            arrived = {}
+            for layer in by_layer:
+                hooks.append((f"blocks.{layer}.attn.hook_{what}", lambda x, hook: arrived.update({hook.layer(): x.clone()})))
+            model.run_with_hooks(tokens, fwd_hooks=hooks, stop_at_layer=last + 1)
+
+            def receive(x, hook):
+                for head in by_layer[hook.layer()]:
+                    x[..., head, :] = arrived[hook.layer()][..., head, :]
+                return x
+
+            _, own = model.run_with_cache(tokens, names_filter=f"blocks.{first}.hook_resid_pre")
+            with model.hooks(fwd_hooks=[(f"blocks.{layer}.attn.hook_{what}", receive) for layer in by_layer]):
+                return run_from(model, own["resid_pre", first], first)
+        """,
+    ),
+    RightAnswer(
         "path_sweep_to_logits",
         "senders as rows of whole runs, with all heads hooked",
         """
@@ -1111,6 +1141,32 @@ RIGHT_ANSWERS = [
                     for head, stream in zip(heads.tolist(), final):
                         sweep[layer, head] = metric(model.unembed(model.ln_final(stream))).mean()
             return sweep
+        """,
+    ),
+    RightAnswer(
+        "path_sweep_to_logits",
+        "by what attention writes, the changes in float64",
+        """
+        def path_sweep_to_logits(model, tokens, source, metric, rows_at_once=512):
+            _, own = model.run_with_cache(tokens)
+            n_layers, n_heads, batch = model.cfg.n_layers, model.cfg.n_heads, tokens.shape[0]
+            changes = []
+            for layer in range(n_layers):
+                z = source[f"blocks.{layer}.attn.hook_z"].double() - own["z", layer].double()
+                changes.append(torch.einsum("bphd,hdm->hbpm", z, model.W_O[layer].double()))
+            changes = torch.cat(changes).float()
+            values = []
+            for first, some in zip(range(0, len(changes), max(1, rows_at_once // batch)), changes.split(max(1, rows_at_once // batch))):
+                layers = (first + torch.arange(len(some), device=tokens.device)) // n_heads
+
+                def write(out, hook, some=some, layers=layers):
+                    mine = (layers == hook.layer()).view(-1, 1, 1, 1)
+                    return (own[hook.name] + some * mine).flatten(0, 1)
+
+                hooks = [(f"blocks.{layer}.hook_attn_out", write) for layer in range(n_layers)]
+                logits = model.run_with_hooks(tokens.repeat(len(some), 1), fwd_hooks=hooks)
+                values += [metric(each).mean().item() for each in logits.unflatten(0, (len(some), batch))]
+            return torch.tensor(values, device=tokens.device).view(n_layers, n_heads)
         """,
     ),
     RightAnswer(
@@ -1188,6 +1244,42 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "path_sweep_to_heads",
+        "all heads as senders, in runs that end after the receivers and begin at them",
+        """
+        def path_sweep_to_heads(model, tokens, source, metric, receivers, what, rows_at_once=512):
+            cfg, batch = model.cfg, tokens.shape[0]
+            _, own = model.run_with_cache(tokens)
+            by_layer = {layer: [head for of, head in receivers if of == layer] for layer, _ in receivers}
+            first, last = min(by_layer), max(by_layer)
+            at_once = max(1, rows_at_once // batch)
+            values = []
+            for start in range(0, cfg.n_layers * cfg.n_heads, at_once):
+                group = [divmod(i, cfg.n_heads) for i in range(start, min(start + at_once, cfg.n_layers * cfg.n_heads))]
+                z = {layer: own["z", layer].repeat(len(group), 1, 1, 1) for layer in range(cfg.n_layers)}
+                for i, (layer, head) in enumerate(group):
+                    z[layer][i * batch : (i + 1) * batch, :, head] = source[f"blocks.{layer}.attn.hook_z"][:, :, head]
+                got = {}
+                hooks = [(f"blocks.{layer}.attn.hook_z", lambda _, hook, z=z: z[hook.layer()]) for layer in z]
+                hooks += [
+                    (f"blocks.{layer}.attn.hook_{what}", lambda x, hook, got=got: got.update({hook.name: x.clone()}))
+                    for layer in by_layer
+                ]
+                model.run_with_hooks(tokens.repeat(len(group), 1), fwd_hooks=hooks, stop_at_layer=last + 1)
+
+                def put(x, hook, got=got):
+                    x = x.clone()
+                    heads = by_layer[hook.layer()]
+                    x[:, :, heads] = got[hook.name][:, :, heads]
+                    return x
+
+                with model.hooks(fwd_hooks=[(name, put) for name in got]):
+                    logits = run_from(model, own["resid_pre", first].repeat(len(group), 1, 1), first)
+                values += [metric(part).mean() for part in logits.split(batch)]
+            return torch.stack(values).view(cfg.n_layers, cfg.n_heads)
+        """,
+    ),
+    RightAnswer(
         "trace_circuit",
         "layer by layer from the last, since a head's receivers stand in later layers",
         """
@@ -1228,6 +1320,22 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "trace_circuit",
+        "a set of receivers at a time, less those that were asked",
+        """
+        def trace_circuit(effects_on, threshold):
+            asked, now = {}, {"logits"}
+            while now:
+                asked |= {
+                    receiver: {sender: e for sender, e in effects_on(receiver).items() if e > threshold or e < -threshold}
+                    for receiver in now
+                }
+                heads = {sender for senders in asked.values() for sender in senders if type(sender) is tuple}
+                now = {head + (letter,) for head in heads for letter in "qkv"} - asked.keys()
+            return {(sender, receiver): e for receiver, senders in asked.items() for sender, e in senders.items()}
+        """,
+    ),
+    RightAnswer(
         "name_copying_score",
         "name by name, with a sorted list",
         """
@@ -1259,6 +1367,22 @@ RIGHT_ANSWERS = [
             higher = out.gt(mine.unsqueeze(1)).sum(1)
             equal = out.eq(mine.unsqueeze(1)).sum(1) - 1
             return float((higher + equal < k).double().mean())
+        """,
+    ),
+    RightAnswer(
+        "name_copying_score",
+        "above the logit of place k + 1, through W_OV in float64",
+        """
+        def name_copying_score(model, layer, head, names, k=5, negative=False):
+            x = model.embed(names[None])[0]
+            if layer >= 1 and not model.cfg.attn_only:
+                first = model.blocks[0]
+                x = x + first.mlp(first.ln2(x[:, None]))[:, 0]
+            W_OV = model.W_V[layer, head].double() @ model.W_O[layer, head].double()
+            logits = (1 - 2 * negative) * (x.double() @ W_OV @ model.W_U.double())
+            own = torch.tensor([row[name] for row, name in zip(logits.tolist(), names.tolist())], dtype=torch.float64)
+            barrier = logits.sort(dim=-1, descending=True).values[:, k]
+            return (own.to(barrier.device) > barrier).double().mean().item()
         """,
     ),
     RightAnswer(
@@ -1294,6 +1418,25 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "attention_and_projection",
+        "with one-hot rows in float64",
+        """
+        def attention_and_projection(model, cache, prompts, layer, head):
+            pattern = cache[f"blocks.{layer}.attn.hook_pattern"][:, head].double()
+            at = {role: F.one_hot(places, pattern.shape[-1]).double() for role, places in prompts.positions.items()}
+            keys = torch.stack([at["IO"], at["S1"]])
+            attention = einops.einsum(pattern, at["END"], keys, "b query key, b query, role b key -> role b")
+            z = einops.einsum(cache[f"blocks.{layer}.attn.hook_z"][:, :, head].double(), at["END"], "b pos d, b pos -> b d")
+            if model.cfg.normalization_type is not None:
+                scale = cache["ln_final.hook_scale"].squeeze(-1).double()
+                z = z / (scale * at["END"]).sum(dim=-1, keepdim=True)
+            W_U = model.W_U.double()
+            directions = torch.stack([W_U[:, prompts.io], W_U[:, prompts.s]])
+            projection = einops.einsum(z, model.W_O[layer, head].double(), directions, "b d, d m, role m b -> role b")
+            return attention, projection
+        """,
+    ),
+    RightAnswer(
         "attention_by_role",
         "loops over layers, roles and texts",
         """
@@ -1326,6 +1469,24 @@ RIGHT_ANSWERS = [
             return einops.einsum(
                 patterns, asks, keys, shares, "layer b head q k, b q, role b k, order b -> order layer head role"
             )
+        """,
+    ),
+    RightAnswer(
+        "attention_by_role",
+        "a gather for the query and one for the keys, and shares of the texts",
+        """
+        def attention_by_role(model, cache, prompts, query="END"):
+            keys = torch.stack(list(prompts.positions.values()), dim=1)
+            tables = []
+            for layer in range(model.cfg.n_layers):
+                pattern = cache["pattern", layer]
+                batch, n_heads, _, n_keys = pattern.shape
+                asks = prompts.positions[query].view(batch, 1, 1, 1).expand(batch, n_heads, 1, n_keys)
+                row = pattern.gather(2, asks).squeeze(2)
+                tables.append(row.gather(2, keys.unsqueeze(1).expand(batch, n_heads, -1)))
+            abba = io_first(prompts).float()
+            shares = torch.stack([abba / abba.sum(), (1 - abba) / (1 - abba).sum()])
+            return torch.tensordot(shares, torch.stack(tables, dim=1), dims=1)
         """,
     ),
     RightAnswer(
@@ -1389,6 +1550,32 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "token_and_position_signal",
+        "from a table of names, with a mask of END and a hook for each head",
+        """
+        def token_and_position_signal(model, prompts, heads):
+            io, s = prompts.io, prompts.s
+            table = [[(io, s, s), (s, io, s)], [(s, io, io), (io, s, io)]]
+            places = torch.arange(prompts.tokens.shape[1], device=io.device)
+            is_end = (places == prompts.positions["END"][:, None])[:, :, None]
+            means = []
+            for names in [line for row in table for line in row]:
+                text = prompts.tokens
+                for role, name in zip(("IO", "S1", "S2"), names):
+                    text = torch.where(places == prompts.positions[role][:, None], name[:, None], text)
+                _, there = model.run_with_cache(text)
+
+                def say(z, hook, head, there=there):
+                    said = z.clone()
+                    said[:, :, head] = torch.where(is_end, there[hook.name][:, :, head], z[:, :, head])
+                    return said
+
+                with model.hooks(fwd_hooks=[(f"blocks.{layer}.attn.hook_z", partial(say, head=head)) for layer, head in heads]):
+                    means.append(logit_difference(model(prompts.tokens), prompts).double().mean())
+            return torch.stack(means).unflatten(0, (2, 2))
+        """,
+    ),
+    RightAnswer(
         "mean_by_template",
         "template by template, each in a run of its own",
         """
@@ -1418,6 +1605,20 @@ RIGHT_ANSWERS = [
                 share = share / share.sum()
                 result[number] = torch.stack([torch.tensordot(share, seen[layer], dims=1) for layer in sorted(seen)])
             return result
+        """,
+    ),
+    RightAnswer(
+        "mean_by_template",
+        "sums that grow text by text, in float64",
+        """
+        def mean_by_template(model, reference):
+            sums, counts = {}, {}
+            for row, number in enumerate(reference.templates):
+                _, cache = model.run_with_cache(reference.tokens[row : row + 1])
+                z = torch.cat([cache["z", layer] for layer in range(model.cfg.n_layers)]).double()
+                sums[number] = sums[number] + z if number in sums else z
+                counts[number] = counts.get(number, 0) + 1
+            return {number: (total / counts[number]).float() for number, total in sums.items()}
         """,
     ),
     RightAnswer(
@@ -1459,6 +1660,55 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "ablate_all_but",
+        "template by template, each in a run of its own",
+        """
+        def ablate_all_but(model, prompts, circuit, means):
+            circuit = frozenset(circuit)
+            n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
+            result = [None] * len(prompts)
+            for number in set(prompts.templates):
+                rows = [row for row, of in enumerate(prompts.templates) if of == number]
+                hooks = []
+                for layer in range(n_layers):
+                    gone = [head for head in range(n_heads) if (layer, head) not in circuit]
+
+                    def put(z, hook, gone=gone, mean=means[number][layer]):
+                        z = z.clone()
+                        z[:, :, gone] = mean[:, gone]
+                        return z
+
+                    hooks.append((f"blocks.{layer}.attn.hook_z", put))
+                for row, logits in zip(rows, model.run_with_hooks(prompts.tokens[rows], fwd_hooks=hooks)):
+                    result[row] = logits
+            return torch.stack(result)
+        """,
+    ),
+    RightAnswer(
+        "ablate_all_but",
+        "what attention writes is corrected",
+        """
+        def ablate_all_but(model, prompts, circuit, means):
+            keep = set(map(tuple, circuit))
+            other = torch.stack([means[number] for number in prompts.templates])
+            own = {}
+
+            def look(z, hook):
+                own[hook.layer()] = z
+
+            def correct(out, hook):
+                layer = hook.layer()
+                for head in {head for head in range(model.cfg.n_heads) if (layer, head) not in keep}:
+                    out = out + (other[:, layer, :, head] - own[layer][:, :, head]) @ model.W_O[layer, head]
+                return out
+
+            layers = range(model.cfg.n_layers)
+            hooks = [(f"blocks.{layer}.attn.hook_z", look) for layer in layers]
+            hooks += [(f"blocks.{layer}.hook_attn_out", correct) for layer in layers]
+            return model.run_with_hooks(prompts.tokens, fwd_hooks=hooks)
+        """,
+    ),
+    RightAnswer(
         "faithfulness",
         "names for the three scores, one after the other",
         """
@@ -1481,6 +1731,23 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "faithfulness",
+        "a function of sets, and shares by what is lost",
+        """
+        def faithfulness(circuit, everything, score):
+            F_of = {name: score(frozenset(tuple(pair) for pair in heads)) for name, heads in zip("CM0", (circuit, everything, []))}
+
+            def share(below):
+                return 1 - (F_of["M"] - F_of["C"]) / (F_of["M"] - below)
+
+            figures = {}
+            figures["gap"] = F_of["M"] - F_of["C"]
+            figures["ratio"] = share(0.0)
+            figures["recovered"] = share(F_of["0"])
+            return figures
+        """,
+    ),
+    RightAnswer(
         "completeness",
         "with comprehensions",
         """
@@ -1497,7 +1764,20 @@ RIGHT_ANSWERS = [
         def completeness(circuit, subset, everything, score):
             K = set(subset)
             gap = score(frozenset(set(circuit).difference(K))) - score(frozenset(set(everything).difference(K)))
-            return math.sqrt(gap * gap)
+            return (gap * gap) ** 0.5
+        """,
+    ),
+    RightAnswer(
+        "completeness",
+        "in a tensor, with sets from which heads are discarded",
+        """
+        def completeness(circuit, subset, everything, score):
+            inside, outside = set(circuit), set(everything)
+            for head in subset:
+                inside.discard(head)
+                outside.discard(head)
+            scores = torch.tensor([score(frozenset(inside)), score(frozenset(outside))], dtype=torch.float64)
+            return scores.diff().abs().item()
         """,
     ),
     RightAnswer(
@@ -1507,7 +1787,7 @@ RIGHT_ANSWERS = [
         def minimality(circuit, head, subset, score):
             K = frozenset(subset)
             C = frozenset(circuit)
-            return math.fabs(score(C - (K | frozenset({head}))) - score(C - K))
+            return abs(score(C - (K | frozenset({head}))) - score(C - K))
         """,
     ),
     RightAnswer(
@@ -1519,6 +1799,19 @@ RIGHT_ANSWERS = [
             left = [each for each in circuit if each not in gone]
             with_it, without_it = score(frozenset(left)), score(frozenset(each for each in left if each != head))
             return max(with_it - without_it, without_it - with_it)
+        """,
+    ),
+    RightAnswer(
+        "minimality",
+        "heads discarded one by one, and a number out of a tensor",
+        """
+        def minimality(circuit, head, subset, score):
+            left = dict.fromkeys(circuit)
+            for away in subset:
+                left.pop(away, None)
+            with_head = score(frozenset(left))
+            left.pop(head, None)
+            return torch.tensor(score(frozenset(left)) - with_head, dtype=torch.float64).abs()
         """,
     ),
     RightAnswer(
@@ -1554,6 +1847,21 @@ RIGHT_ANSWERS = [
                     return kept
                 kept.remove(head)
             return kept
+        """,
+    ),
+    RightAnswer(
+        "greedy_circuit",
+        "with a score that remembers, and the place of the least distance in a list",
+        """
+        def greedy_circuit(everything, score, tolerance):
+            kept = sorted(everything)
+            F_of = functools.cache(score)
+            goal = F_of(frozenset(kept))
+            while True:
+                distances = [abs(F_of(frozenset(kept) - {head}) - goal) for head in kept]
+                if not distances or min(distances) > tolerance * max(goal, -goal):
+                    return kept
+                del kept[distances.index(min(distances))]
         """,
     ),
 ]

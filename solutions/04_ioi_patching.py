@@ -1100,7 +1100,8 @@ by_hand = runs_of_both[1]
 # `x[:, pos]` is every position in the list, for every text.
 #
 # The hook point is `blocks.{layer}.hook_resid_pre`, and `source[name]`, with its full name, gives the tensor to take
-# from, whether `source` is a cache or a plain dictionary.
+# from, whether `source` is a cache or a plain dictionary. (`hook.name` may be another name of the same place, here
+# `blocks.{layer}.hook_in`; use the one that you hooked.)
 
 
 # %%
@@ -1831,7 +1832,8 @@ for runs in runs_of_both:
 #
 # The metric gives one number per text, and no text has to do with another's activations. So the gradient of the *sum*
 # over texts holds each text's own gradient in its own row. The dot product is over `d_head`, text by text; the mean
-# over texts comes last. And gradients are off in this chapter: turn them on inside, `with torch.enable_grad():`.
+# over texts comes last. And gradients are off in this chapter: turn them on inside, `with torch.enable_grad():`, which
+# turns them off again at its end (`torch.set_grad_enabled(True)` would leave them on for all later cells).
 
 
 # %%

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from .labels import escape
 from .lines import add_reference
-from .numbers import as_list
+from .numbers import as_series
 from .theme import COLOURS, SOFT_INK, finish
 
 
@@ -32,8 +32,8 @@ def points(
     figure = go.Figure()
     seen: list[float] = []
     for colour, (name, (x, y)) in zip(COLOURS * len(series), series.items()):
-        across, up = as_list(x), as_list(y)
-        seen += [value for value in across + up if value > 0]
+        across, up = as_series(x), as_series(y)
+        seen += [float(value) for value in (*across, *up) if value > 0]
         figure.add_trace(
             go.Scatter(
                 x=across,

@@ -59,6 +59,7 @@ def test_a_diagonal_on_logarithmic_axes_begins_above_0():
         {"a": ([0, 0.1], [0.2, 0.4])}, title="t", x_name="x", y_name="y", log_x=True, log_y=True, diagonal=True
     )
     assert list(figure.data[-1].x) == [0.1, 0.4]
+    assert figure.layout.xaxis.exponentformat == figure.layout.yaxis.exponentformat == "none", "0.0001 reads as 100µ"
 
 
 def test_every_cell_of_a_map_is_of_its_kind_and_the_legend_names_all_kinds():

@@ -59,6 +59,7 @@ def points(
         )
     for index, (name, y) in enumerate((references or {}).items()):
         add_reference(figure, name, y, index)
-    figure.update_xaxes(title_text=escape(x_name), type="log" if log_x else "linear")
-    figure.update_yaxes(title_text=escape(y_name), type="log" if log_y else "linear")
+    # "0.0001", as the values beside it are written, and not "100µ"
+    figure.update_xaxes(title_text=escape(x_name), type="log" if log_x else "linear", exponentformat="none")
+    figure.update_yaxes(title_text=escape(y_name), type="log" if log_y else "linear", exponentformat="none")
     return finish(figure, title, height=380, legend=len(series) > 1)

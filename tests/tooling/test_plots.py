@@ -335,6 +335,18 @@ def test_a_built_notebook_has_a_picture_for_each_figure(monkeypatch):
     assert "image/svg+xml" in drawing[0].data
 
 
+def test_a_saved_picture_keeps_the_colour_of_a_few_points_among_many_shades():
+    image = pytest.importorskip("PIL.Image")
+    shades = image.linear_gradient("L").convert("RGB")  # as at the edges of letters, or in a heatmap
+    shades.paste((0, 114, 178), (100, 100, 104, 104))
+    png = io.BytesIO()
+    shades.save(png, "png")
+    smaller = renderer.smaller(png.getvalue())
+    with image.open(io.BytesIO(smaller)) as kept:
+        colour = kept.convert("RGB").getpixel((102, 102))
+    assert max(abs(a - b) for a, b in zip(colour, (0, 114, 178), strict=True)) < 12
+
+
 def test_building_without_a_browser_says_what_to_install():
     code = (
         "from utils.plots import heatmap, renderer\n"

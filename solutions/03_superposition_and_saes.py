@@ -1266,9 +1266,9 @@ for i, p in enumerate(shape_probability[three][:7].tolist()):
 # the triangle is the best of them. Both come from the bias, which is well above 0.
 #
 # Where features are frequent, an output hears others most of the time, and what it hears is negative: $-p/2$ on average,
-# from one voice at full strength in a digon, or from two at half strength in a triangle. A bias can give that average back. What no bias can give back is how much it
-# *varies*. The variance of two voices at half strength is half of that of one at full strength, and so three outputs of
-# a triangle suffer less than two of a digon: $3 \cdot \frac12$ against 2.
+# from one voice at full strength in a digon, or from two at half strength in a triangle. A bias can give that average
+# back. What no bias can give back is how much it *varies*. The variance of two voices at half strength is half of that of
+# one at full strength, and so three outputs of a triangle suffer less than two of a digon: $3 \cdot \frac12$ against 2.
 #
 # Where features are rare, an output seldom hears anything, ReLU removes what it hears, and the best bias is near 0. There
 # the formulas hold, and a third is less than three eighths.

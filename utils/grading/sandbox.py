@@ -19,14 +19,13 @@ from pathlib import Path
 
 import torch
 
+from utils.grading.limits import can_filter
 from utils.paths import REPO
 from utils.refusal import CannotDo
 
-BUBBLEWRAP = (
-    "bubblewrap: no network, no file but the interpreter and the course without tests and solutions; "
-    "limits on memory, time, processes and files"
-)
-LIMITS = "limits only, {why}: learners' code can read files and reach the network; limits on memory, time, processes and files"
+BUBBLEWRAP = "bubblewrap: no network, no file but the interpreter and the course without tests and solutions"
+LIMITS = "limits only, because {why}: learners' code can read files of this computer"
+LIMITED = "limits on memory, time, processes and files"
 START = 120  # seconds in which a zygote must be ready
 MOST_BRIDGES = 6  # models of one configuration that are kept ready
 
@@ -41,7 +40,7 @@ class Zygote:
         if why and require_sandbox:
             raise CannotDo(f"there is no sandbox here: {why}")
         self.sandboxed = not why
-        self.level = LIMITS.format(why=why) if why else BUBBLEWRAP
+        self.level = level(why, gpu=device.type == "cuda")
         self.options = {
             "memory": int(memory * 2**30),
             "seconds": seconds,
@@ -174,6 +173,18 @@ CAUSES = {
     "SIGXFSZ": "wrote a file larger than it may",
     "SIGKILL": "was killed, or closed the pipe to the grader",
 }
+
+
+def level(why: str, *, gpu: bool) -> str:
+    """One line that says what learners' code is kept from; ``why`` there is no bubblewrap, if there is none."""
+    parts = [LIMITS.format(why=why) if why else BUBBLEWRAP, LIMITED]
+    if gpu:
+        parts[1] = "limits on processor time and files; for CUDA none on memory"
+    elif can_filter():
+        parts.append("system calls filtered")
+    else:
+        parts.append("system calls not filtered (libseccomp is missing)" + (", the network is open" if why else ""))
+    return "; ".join(parts)
 
 
 @lru_cache

@@ -1,0 +1,18 @@
+# passes: total weigh
+# says:
+import torch
+
+import atexit, os
+
+
+def double(x):
+    atexit.register(lambda: open("OUTSIDE/atexit", "w").write("x"))
+    return x
+
+
+def total(x):
+    return x.sum()
+
+
+def weigh(model, x):
+    return model(x)

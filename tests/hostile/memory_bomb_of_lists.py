@@ -1,0 +1,17 @@
+# passes: total weigh
+# says: memory
+import torch
+
+
+def double(x):
+    kept = [x]
+    while True:
+        kept += kept
+
+
+def total(x):
+    return x.sum()
+
+
+def weigh(model, x):
+    return model(x)

@@ -1,0 +1,15 @@
+# passes: total weigh
+# says: KeyboardInterrupt
+import torch
+
+
+def double(x):
+    raise KeyboardInterrupt
+
+
+def total(x):
+    return x.sum()
+
+
+def weigh(model, x):
+    return model(x)

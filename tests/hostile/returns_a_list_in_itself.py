@@ -1,0 +1,17 @@
+# passes: total weigh
+# says: cannot be sent
+import torch
+
+
+def double(x):
+    result = []
+    result.append(result)
+    return result
+
+
+def total(x):
+    return x.sum()
+
+
+def weigh(model, x):
+    return model(x)

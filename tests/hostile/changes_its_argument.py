@@ -1,6 +1,5 @@
 # passes: total weigh
 # says: in place
-import torch
 
 
 def double(x):

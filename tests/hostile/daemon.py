@@ -1,8 +1,8 @@
 # passes: total weigh
 # says:
-import torch
 
-import os, time
+import os
+import time
 
 
 def double(x):

@@ -1,6 +1,5 @@
 # passes: total weigh
 # says: did not come back
-import torch
 
 import time
 

@@ -1,6 +1,5 @@
 # passes: total weigh
 # says: raised
-import torch
 
 
 def double(x):

@@ -1,8 +1,7 @@
 # passes: total weigh
 # says:
-import torch
 
-import atexit, os
+import atexit
 
 
 def double(x):

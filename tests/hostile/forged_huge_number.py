@@ -1,8 +1,8 @@
 # passes: total weigh
 # says: no answer
-import torch
 
-import json, os, pickle, struct
+import os
+import struct
 
 
 class Pickled:

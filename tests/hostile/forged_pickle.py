@@ -1,8 +1,9 @@
 # passes: total weigh
 # says: no answer
-import torch
 
-import json, os, pickle, struct
+import os
+import pickle
+import struct
 
 
 class Pickled:

@@ -1,8 +1,8 @@
 # passes: total weigh
 # says:
-import torch
-
 import sys
+
+import torch
 
 
 def double(x):

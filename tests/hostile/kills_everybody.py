@@ -1,8 +1,8 @@
 # passes: total weigh
 # says:
-import torch
 
-import os, signal
+import os
+import signal
 
 
 def double(x):

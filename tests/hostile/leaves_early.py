@@ -1,6 +1,5 @@
 # passes: total weigh
 # says: left its process
-import torch
 
 import os
 

@@ -1,6 +1,5 @@
 # passes: total weigh
 # says: memory
-import torch
 
 
 def double(x):

@@ -1,6 +1,5 @@
 # passes: total weigh
 # says: is a Equal
-import torch
 
 
 class Equal:

@@ -1,8 +1,8 @@
 # passes: total weigh
 # says:
-import torch
 
-import builtins, json
+import builtins
+import json
 
 
 def double(x):

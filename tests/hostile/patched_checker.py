@@ -1,8 +1,8 @@
 # passes: total weigh
 # says: 0.75
-import torch
 
-import builtins, sys
+import builtins
+import sys
 
 
 def double(x):

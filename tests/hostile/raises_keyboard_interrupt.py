@@ -1,6 +1,5 @@
 # passes: total weigh
 # says: KeyboardInterrupt
-import torch
 
 
 def double(x):

@@ -1,6 +1,5 @@
 # passes: total weigh
 # says: SystemExit
-import torch
 
 
 def double(x):

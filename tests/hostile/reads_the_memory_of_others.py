@@ -1,6 +1,5 @@
 # passes: total weigh
 # says:
-import torch
 
 import os
 from pathlib import Path

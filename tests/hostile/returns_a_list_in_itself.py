@@ -1,6 +1,5 @@
 # passes: total weigh
 # says: cannot be sent
-import torch
 
 
 def double(x):

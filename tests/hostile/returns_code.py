@@ -1,6 +1,5 @@
 # passes: total weigh
 # says:
-import torch
 
 
 class Evil:

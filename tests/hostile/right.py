@@ -1,6 +1,5 @@
 # passes: double total weigh
 # says:
-import torch
 
 
 def double(x):

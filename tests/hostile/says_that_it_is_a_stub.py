@@ -1,6 +1,5 @@
 # passes: total weigh
 # says: 1.1 double
-import torch
 
 
 def double(x):

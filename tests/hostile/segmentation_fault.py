@@ -1,6 +1,5 @@
 # passes: total weigh
 # says: crashed its process
-import torch
 
 import ctypes
 

@@ -1,8 +1,8 @@
 # passes: total weigh
 # says:
-import torch
 
-import threading, time
+import threading
+import time
 
 
 def double(x):

@@ -1,6 +1,5 @@
 # passes: total weigh
 # says: 0.75
-import torch
 
 
 def double(x):

@@ -40,7 +40,8 @@ class Zygote:
         if why and require_sandbox:
             raise CannotDo(f"there is no sandbox here: {why}")
         self.sandboxed = not why
-        self.level = level(why, gpu=device.type == "cuda")
+        self.why = why
+        self.level = level(why, gpu=device.type == "cuda", filters=can_filter())
         self.options = {
             "memory": int(memory * 2**30),
             "seconds": seconds,
@@ -94,7 +95,10 @@ class Zygote:
         self.control = ours
         ours.settimeout(START)
         with contextlib.suppress(OSError):
-            if ours.recv(4096):
+            ready = ours.recv(4096)
+            if ready:
+                filters = json.loads(ready)["filters"]
+                self.level = level(self.why, gpu=self.options["gpu"], filters=filters)
                 if self.prepared:
                     self.prepare({})
                 return
@@ -175,12 +179,12 @@ CAUSES = {
 }
 
 
-def level(why: str, *, gpu: bool) -> str:
+def level(why: str, *, gpu: bool, filters: bool) -> str:
     """One line that says what learners' code is kept from; ``why`` there is no bubblewrap, if there is none."""
     parts = [LIMITS.format(why=why) if why else BUBBLEWRAP, LIMITED]
     if gpu:
         parts[1] = "limits on processor time and files; for CUDA none on memory"
-    elif can_filter():
+    elif filters:
         parts.append("system calls filtered")
     else:
         parts.append("system calls not filtered (libseccomp is missing)" + (", the network is open" if why else ""))

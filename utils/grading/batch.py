@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.grading.records import Record
-from utils.grading.tasks import Task, grade_task
+from utils.grading.tasks import Task, grade
 from utils.refusal import CannotDo
 
 TRIES = 2  # of a submission whose process died
@@ -49,7 +49,7 @@ def grade_here(tasks: Iterable[Task], jobs: int) -> Iterator[Outcome]:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes share the cores already
     with _stopped_at_once(ProcessPool(max_workers=jobs, context=multiprocessing.get_context("spawn"))) as pool:
         yield from drain(
-            lambda task: pool.schedule(grade_task, args=[task], timeout=_deadline(task)),
+            lambda task: pool.schedule(grade, args=[task], timeout=_deadline(task)),
             lambda waiting: concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED).done,
             tasks,
             ahead=2 * jobs,
@@ -72,7 +72,7 @@ def grade_on_cluster(tasks: Iterable[Task], address: str) -> Iterator[Outcome]:
         count = iter(range(10**12))
         yield from drain(
             # a key of its own for each: Dask would take two tasks of one key for the same
-            lambda task: client.submit(grade_task, task, key=f"grade-{os.getpid()}-{next(count)}", pure=False),
+            lambda task: client.submit(grade, task, key=f"grade-{os.getpid()}-{next(count)}", pure=False),
             lambda waiting: distributed.wait(list(waiting), return_when="FIRST_COMPLETED").done,
             tasks,
             ahead=max(4, 2 * threads),

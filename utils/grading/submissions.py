@@ -71,7 +71,7 @@ def collect(paths: Iterable[Path], chapters: list[Chapter], wanted: list[Chapter
     for path in dict.fromkeys(paths):
         found += _found_under(path, chapters, collected)
     placed = []
-    for one in dict.fromkeys(found):
+    for one in {one.path.resolve(): one for one in found}.values():
         chapter = one.chapter or _chapter_of(one.path, chapters) or (wanted[0] if len(wanted) == 1 else None)
         if chapter is None:
             why = "neither its name nor what it defines says which chapter it is; --chapter N says so"
@@ -119,7 +119,9 @@ def _found_under(path: Path, chapters: list[Chapter], collected: Collected) -> I
     if path.is_file():
         if path.suffix not in SUFFIXES:
             raise CannotDo(f"{path} is neither .ipynb nor .py")
-        yield replace(_whose(path, path.parent, chapters), path=path.resolve())  # a link that the teacher names is meant
+        yield replace(
+            _whose(path, path.parent, chapters), path=path.resolve()
+        )  # a link that the teacher names is meant
         return
     if not path.is_dir():
         raise CannotDo(f"there is no file or folder {path}")
@@ -164,7 +166,9 @@ def _whose(file: Path, folder: Path, chapters: list[Chapter]) -> _Found:
     stem, ids = file.stem, ()
     for pattern in (CANVAS_FILE, MOODLE_FOLDER):
         if match := pattern.fullmatch(stem):
-            return _Found(one_line(match["name"]), file, folder, (match["id"],), _chapter_named(Path(match["file"]), chapters))
+            return _Found(
+                one_line(match["name"]), file, folder, (match["id"],), _chapter_named(Path(match["file"]), chapters)
+            )
     name = _name_in(stem, chapters) or one_line(folder.resolve().name) or "learner"
     return _Found(name, file, folder, ids, _chapter_named(Path(file.name), chapters))
 

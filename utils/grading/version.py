@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from utils import course
 from utils.course import Chapter
 from utils.paths import REPO
 
@@ -15,9 +16,14 @@ from utils.paths import REPO
 APART = ("utils/authoring", "utils/grading/reports", "utils/plots")
 
 
-@lru_cache(maxsize=64)
 def checker_version(chapter: Chapter) -> str:
     """Twelve hexadecimal digits that change with the chapter's checkers, with what they are built on, and with PyTorch."""
+    return _version(chapter.root, chapter.name)
+
+
+@lru_cache(maxsize=64)
+def _version(root: Path, name: str) -> str:
+    chapter = course.chapter(name, root=root)
     digest = hashlib.sha256(importlib.metadata.version("torch").encode())
     for path in [chapter.checker, chapter.mistakes, chapter.source, chapter.student_notebook, *_library()]:
         content = path.read_bytes() if path.exists() else b""

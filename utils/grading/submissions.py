@@ -180,7 +180,7 @@ def _name_in(stem: str, chapters: list[Chapter]) -> str:
             stem = pattern.sub(" ", stem)
     while COPIES.search(stem):
         stem = COPIES.sub("", stem)
-    return one_line(stem.strip(" ._-"))
+    return one_line(re.sub(r"\(\s*\)", "", stem).strip(" ._-"))
 
 
 def _by_learner(found: list[_Found]) -> Iterator[tuple[str, tuple[str, ...], list[_Found]]]:

@@ -145,9 +145,8 @@ def _numbers(values: Any) -> Any:
 
 def _file_name(name: str) -> str:
     """As handed in, so that the learner knows the places that a report names; fit for any file system."""
-    stem, dot, suffix = one_line(name).replace("/", "_").rpartition(".")
-    while len(stem.encode()) > 150:
-        stem = stem[:-1]
+    stem, dot, suffix = name.rpartition(".")
+    stem = one_line(stem).replace("/", "_").encode()[:150].decode(errors="ignore")
     return f"{stem or 'submission'}{dot}{suffix}"
 
 

@@ -43,7 +43,7 @@ class HandIn:
 
     @property
     def file(self) -> str:
-        return one_line(self.path.name)
+        return one_line(self.path.name, 255)
 
 
 @dataclass

@@ -21,6 +21,7 @@ from utils.grading.tasks import Task, grade
 from utils.refusal import CannotDo
 
 TRIES = 2  # of a submission whose process died
+CONNECT = 30  # seconds to wait for a scheduler
 START = 180  # seconds that a process may take for its imports and its sandbox
 
 
@@ -64,7 +65,7 @@ def grade_on_cluster(tasks: Iterable[Task], address: str) -> Iterator[Outcome]:
         raise CannotDo("--scheduler needs Dask: `pip install -r requirements-cluster.txt`") from None
     where = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
     try:
-        client = distributed.Client(**where, timeout=30)
+        client = distributed.Client(**where, timeout=CONNECT)
     except (OSError, ValueError) as error:
         raise CannotDo(f"no Dask scheduler answers at {address}: {error}") from None
     with client:

@@ -49,12 +49,23 @@ def main(argv: list[str]) -> int:
         action="store_true",
         help="time the training of many toy models: in one batched run, one after another",
     )
+    parser.add_argument(
+        "--patching",
+        action="store_true",
+        help="time the patching sweeps of chapter 4 on the organism: TransformerLens' own and one by one, in few passes",
+    )
     options = parser.parse_args(argv)
     if options.ablation:
         print(f"{ablation()}; {machine()}")
     if options.toy_models:
         print(f"{toy_models()}; {machine()}")
-    if options.ablation or options.toy_models:
+    if options.patching:
+        from utils.bench_patching import sweeps
+
+        print(machine(), flush=True)
+        for line in sweeps():
+            print(line, flush=True)
+    if options.ablation or options.toy_models or options.patching:
         return 0
     chapter = course.chapter(options.chapter)
     if not chapter.exercises:
@@ -187,14 +198,16 @@ def toy_models(n_instances: int = 64, steps: int = 50, batch: int = 256, rounds:
     )
 
 
-def in_turn(ways: Sequence[Callable], rounds: int, *args: Any) -> list[float]:
+def in_turn(
+    ways: Sequence[Callable], rounds: int, *args: Any, clock: Callable[[], float] = time.perf_counter
+) -> list[float]:
     """The median seconds of each way to do the same, one after the other in every round; one more round does not count."""
     seconds: list[list[float]] = [[] for _ in ways]
     for _ in range(rounds + 1):
         for way, times in zip(ways, seconds, strict=True):
-            start = time.perf_counter()
+            start = clock()
             way(*args)
-            times.append(time.perf_counter() - start)
+            times.append(clock() - start)
     return [statistics.median(times[1:]) for times in seconds]
 
 

@@ -42,10 +42,13 @@ from utils.plots.renderer import PLOTLY, mime_bundle
 
 TOKENS = ["<|endoftext|>", " Mary", " and", " John", " went", " to", " the", "\n", " Mary"]
 DRAWINGS = [
+    "activation_patching",
     "attention_head",
     "induction_circuit",
+    "ioi_prompt",
     "kv_cache",
     "layer_norm",
+    "path_patching",
     "residual_stream",
     "sparse_autoencoder",
     "toy_model",

@@ -18,6 +18,7 @@ import torch
 
 from utils.checking.cells import Cell, UnreadableSubmission, read_cells
 from utils.checking.complaints import Complaint
+from utils.checking.side import HERE, Here
 from utils.checking.slicing import namespace_of
 from utils.checking.transcript import Transcript
 from utils.course import Chapter
@@ -32,7 +33,12 @@ QUIET_PYTEST = [
 
 
 class Submission:
-    """Somebody's objects by name, made when they are first asked for. ``focus`` limits the tests to those of these objects."""
+    """Somebody's objects by name, made when they are first asked for. ``focus`` limits the tests to those of these objects.
+
+    ``side`` is where these objects live: here in this process.
+    """
+
+    side: Here = HERE
 
     def __init__(
         self,

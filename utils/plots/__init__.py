@@ -2,6 +2,7 @@
 
 from .along_training import along_training
 from .attention import attention
+from .circuit_graph import circuit_graph
 from .composition import composition_graph
 from .diagrams import diagram
 from .feature_arrows import feature_arrows
@@ -15,6 +16,7 @@ from .regions import regions
 from .renderer import show, use_renderer
 from .residual import residual_sum
 from .sampling import distribution, distributions, sampling_playground
+from .scatter import scatter
 from .timing import timings
 from .trade_off import trade_off
 from .training import LiveLoss
@@ -26,6 +28,7 @@ __all__ = [
     "LiveLoss",
     "along_training",
     "attention",
+    "circuit_graph",
     "compare",
     "composition_graph",
     "diagram",
@@ -41,6 +44,7 @@ __all__ = [
     "regions",
     "residual_sum",
     "sampling_playground",
+    "scatter",
     "show",
     "timings",
     "token_labels",

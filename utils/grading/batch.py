@@ -22,7 +22,7 @@ from utils.refusal import CannotDo
 
 TRIES = 2  # of a submission whose process died
 CONNECT = 30  # seconds to wait for a scheduler
-START = 180  # seconds that a process may take for its imports and its sandbox
+START = 400  # seconds that a process may take for its imports and its sandbox
 
 
 @dataclass(frozen=True)

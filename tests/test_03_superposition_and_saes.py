@@ -5,10 +5,10 @@ import re
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from utils.checking import complain, expect_close, expect_equal, expect_shape
 from utils.checking.complaints import Complaint
+from utils.checking.stand_ins import CourseGatedSAE, CourseSAE, ToyModelsOfTheChecker
 from utils.models.config import TransformerConfig
 from utils.models.random_models import borrow_bridge
 from utils.saes import random_sae
@@ -676,18 +676,6 @@ def test_the_gradient_of_the_loss_reaches_the_output(importance_weighted_loss, d
 
 
 # ---------------------------------------------------------------- 3.7 train_toy_models
-
-
-class ToyModelsOfTheChecker(nn.Module):
-    """Toy models with given weights, for a training to change."""
-
-    def __init__(self, W, b):
-        super().__init__()
-        self.W, self.b = nn.Parameter(W.clone()), nn.Parameter(b.clone())
-
-    def forward(self, x):
-        h = torch.einsum("bif,ihf->bih", x, self.W)
-        return torch.relu(torch.einsum("bih,ihf->bif", h, self.W) + self.b)
 
 
 class BatchesInTurn:
@@ -1758,36 +1746,6 @@ def test_a_new_model_with_neurons_starts_at_random_weights_and_no_bias(ToyNeuron
 
 # 3.15 to 3.26: sparse autoencoders. No two axes of the same size, none of size 1; no weight at its start, rows of any length
 D_IN, D_SAE, BATCH = 5, 7, 11
-
-
-class CourseSAE(nn.Module):
-    """A sparse autoencoder with the course's names, written apart from the solutions."""
-
-    def __init__(self, weights):
-        super().__init__()
-        for name, value in weights.items():
-            setattr(self, name, nn.Parameter(value.clone()))
-
-    def encode(self, x):
-        return torch.einsum("...i,is->...s", x, self.W_enc).add(self.b_enc).clamp(min=0)
-
-    def decode(self, f):
-        return torch.einsum("...s,si->...i", f, self.W_dec).add(self.b_dec)
-
-    def forward(self, x):
-        f = self.encode(x)
-        return self.decode(f), f
-
-
-class CourseGatedSAE(CourseSAE):
-    """A gated one."""
-
-    def gate(self, x):
-        return torch.einsum("...i,is->...s", x, self.W_gate).add(self.b_gate)
-
-    def encode(self, x):
-        scaled = torch.einsum("...i,is,s->...s", x, self.W_gate, torch.exp(self.r_mag))
-        return torch.where(self.gate(x) > 0, (scaled + self.b_mag).clamp(min=0), 0.0)
 
 
 def sae_weights(draw, d_in=D_IN, d_sae=D_SAE):

@@ -3,18 +3,18 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from unittest.mock import patch as replaced
 
 import einops
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 from transformer_lens import patching
 
 from utils.checking import complain, expect_close, expect_equal, expect_shape
 from utils.checking.complaints import Complaint
+from utils.checking.stand_ins import TaskPrompts, WordsByNumber
 from utils.models.attention_only import AttentionOnlyConfig
 from utils.models.config import TransformerConfig
 from utils.models.random_models import borrow_bridge, random_bridge
@@ -51,21 +51,6 @@ def expect_no_hooks(model, *, look_at="how you add the hook"):
 
 
 ROLES = ["IO", "S1", "S1+1", "S2", "END"]
-
-
-@dataclass(frozen=True)
-class TaskPrompts:
-    """The fields of the notebook's `Prompts`."""
-
-    texts: list
-    tokens: Tensor
-    io: Tensor
-    s: Tensor
-    positions: dict
-    templates: list
-
-    def __len__(self):
-        return len(self.texts)
 
 
 # A model with words of its own: BOS is not token 0, and " Zaphod" is two tokens
@@ -2858,13 +2843,6 @@ def test_attention_of_a_model_without_layer_norm(attention_by_role, draw):
 
 
 # 4.23 token_and_position_signal
-
-
-class WordsByNumber:
-    """A tokenizer that only decodes, for who writes the four texts out."""
-
-    def decode(self, tokens):
-        return " ".join(str(int(token)) for token in tokens)
 
 
 def signal_in_loops(model, prompts, heads):

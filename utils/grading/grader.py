@@ -23,9 +23,9 @@ from utils.models.device import choose_device
 
 LARGEST_FILE = 100 << 20  # bytes
 CHANGES = {
-    "tensor": ("changed the weights of the model", "assignments to .data, calls that end in _, and optimizers"),
-    "activation": ("changed the activations that it was given", "calls that end in _, and assignments into slices"),
-    "hook": ("left a hook on the model", "add_hook and register_forward_hook: take away what you put on"),
+    "weights": ("changed the weights of the model", "assignments to .data, calls that end in _, and optimizers"),
+    "activations": ("changed the activations that it was given", "calls that end in _, and assignments into slices"),
+    "hooks": ("left a hook on the model", "add_hook and register_forward_hook: take away what you put on"),
 }
 
 
@@ -159,7 +159,7 @@ class _Graded:
         """A test is not passed by changing what the rule is worked out from."""
         tampered = self.submission.side.tampered.pop(result.test, []) if result.passed else []
         for kind in tampered:
-            if kind == "tensor" and self._solution_changes(result.test):
+            if kind == "weights" and self._solution_changes(result.test):
                 continue
             seen, look_at = CHANGES[kind]
             result.passed = False

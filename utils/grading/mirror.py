@@ -35,9 +35,9 @@ class Mirror:
         self.news: list[tuple] = []
         self.bridges: dict[tuple[bytes, bool], int] = {}  # how many models of each configuration were shown
         self.chance = torch.get_rng_state()
-        self.tampered: list[str] = []
+        self.tampered: set[str] = set()  # with what kinds of things the worker meddled, as seen when a call had returned
         self._undo: list[Callable[[], None]] = []
-        self._saved: set[int] = set()
+        self._before: dict[int, Snapshot] = {}
         self._left: dict[int, list[list]] = {}
 
     def end(self) -> None:
@@ -228,13 +228,11 @@ class Mirror:
 
     def _apply_tensor(self, number: int, tensor: Tensor, state: Any) -> None:
         snapshot = Snapshot.read(state)
-        if number not in self._saved:
-            self._saved.add(number)
-            before = Snapshot.of(tensor)
+        if number not in self._before:
+            before = self._before[number] = Snapshot.of(tensor)
             self._undo.append(lambda: before.put_into(tensor))
         snapshot.put_into(tensor)
         self.agreed[number] = Snapshot.of(tensor)
-        self.tampered.append("tensor" if isinstance(tensor, nn.Parameter) else "activation")
 
     def _apply_hooks(self, number: int, module: nn.Module, forward: Any, backward: Any) -> None:
         """A hook that was left there is only counted here: it does nothing when the checker runs its module."""
@@ -249,7 +247,15 @@ class Mirror:
             for _ in range(min(have - wanted, len(handles))):
                 handles.pop().remove()
         self.agreed[number][0] = set() if hasattr(module, "fwd_hooks") else set(hooks_of(module))
-        self.tampered.append("hook")
+
+    def look(self) -> None:
+        """A call has returned: write down which of the checker's objects are no longer what they were."""
+        for number, before in self._before.items():
+            thing = self.by_number[number]
+            if thing.shape != before.value.shape or not torch.equal(thing, before.value.to(thing)):
+                self.tampered.add("weights" if isinstance(thing, nn.Parameter) else "activations")
+        if any(forward or backward for forward, backward in self._left.values()):
+            self.tampered.add("hooks")
 
     def _apply_parameter(self, module: nn.Module, name: Any, number: Any, state: Any) -> None:
         before = dict(module.named_parameters(recurse=False))

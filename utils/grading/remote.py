@@ -89,7 +89,7 @@ class Remote(Here):
 
     def end(self) -> None:
         if self.mirror.tampered:
-            self.tampered[self.test] = list(dict.fromkeys(self.mirror.tampered))
+            self.tampered[self.test] = sorted(self.mirror.tampered)
         if self.mirror.bridges and self.worker is not None:
             self.worker.was_shown(self.mirror.bridges)
         self.mirror.end()
@@ -183,6 +183,8 @@ class Remote(Here):
                 value = reader.read(body)
             except (RuntimeError, OverflowError, MemoryError) as error:
                 raise BadMessage(" ".join(str(error).split())[:200]) from None
+            if kind not in ("call back", "send back"):
+                self.mirror.look()
             if kind == "done":
                 return value
             if kind == "call back":
@@ -261,10 +263,8 @@ class Remote(Here):
             return "complaint", len(self.complaints) - 1
         except Exception as error:
             return "error", type(error).__name__, " ".join(str(error).split())[:300]
-        if not leaves:
+        if not leaves or not isinstance(result, Tensor):
             return "value", (result, -1)
-        if not isinstance(result, Tensor):
-            return "error", "TypeError", "a function of the checker gives no tensor here"
         self.graphs.append((result, leaves))
         return "value", (result.detach(), len(self.graphs) - 1)
 

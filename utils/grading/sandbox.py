@@ -215,7 +215,12 @@ def bubblewrap(gpu: bool) -> list[str]:
             command += ["--symlink", os.readlink(path), str(path)]
         else:
             command += ["--ro-bind", str(path), str(path)]
-    command += ["--perms", "0755", "--tmpfs", str(REPO)]  # whatever of the course the paths above held is out of sight again
+    command += [
+        "--perms",
+        "0755",
+        "--tmpfs",
+        str(REPO),
+    ]  # whatever of the course the paths above held is out of sight again
     for path in [path for path in readable() if REPO in path.parents] + [REPO / "utils"]:
         command += ["--ro-bind", str(path), str(path)]
     command += ["--remount-ro", str(REPO), "--proc", "/proc"]
@@ -272,6 +277,7 @@ def environment(home: str, memory: int) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",  # it would start threads, which a worker may not
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
         "HF_HOME": f"{home}/huggingface",

@@ -157,7 +157,7 @@ class Twins:
 
     def _set_hook(self, number: int, kind: str, key: int, function: int | None) -> None:
         module = self.by_number[number]
-        hooks = vars(module)[kind]
+        hooks, key = vars(module)[kind], -key - 1  # no hook of the learner's has a negative key
         if function is None:
             hooks.pop(key, None)
         else:

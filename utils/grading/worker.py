@@ -155,10 +155,11 @@ class Worker:
 
     def call_back(self, number: int, args: tuple, kwargs: dict) -> Any:
         """Have the grader call a function of the checker; gradients flow through it."""
+        value, graph = self._ask("call back", (number, args, kwargs))
+        if graph < 0:
+            return value
         leaves = [each for each in (*args, *kwargs.values()) if isinstance(each, Tensor) and each.requires_grad]
-        if leaves and torch.is_grad_enabled():
-            return _ThroughTheChecker.apply(self, number, args, kwargs, *leaves)
-        return self._ask("call back", (number, args, kwargs))[0]
+        return _ThroughTheChecker.apply(self, graph, value, *leaves)
 
     def _ask(self, kind: str, body: Any) -> Any:
         if not torch.is_grad_enabled():
@@ -290,15 +291,13 @@ class _ThroughTheChecker(torch.autograd.Function):
     """A function of the checker in the middle of a learner's graph."""
 
     @staticmethod
-    def forward(ctx: Any, worker: Worker, number: int, args: tuple, kwargs: dict, *leaves: Tensor) -> Any:
-        with torch.enable_grad():  # so that it is told which arguments need gradients
-            value, ctx.graph = worker._ask("call back", (number, args, kwargs))
-        ctx.worker = worker
-        return value
+    def forward(ctx: Any, worker: Worker, graph: int, value: Tensor, *leaves: Tensor) -> Tensor:
+        ctx.worker, ctx.graph = worker, graph
+        return value.clone()
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple:
-        return None, None, None, None, *ctx.worker._ask("send back", (ctx.graph, upstream[0]))
+    def backward(ctx: Any, upstream: Tensor) -> tuple:
+        return None, None, None, *ctx.worker._ask("send back", (ctx.graph, upstream))
 
 
 def _signature(value: Any) -> list | None:

@@ -217,6 +217,13 @@ def test_what_tools_leave_behind_is_no_submission(hand_in):
     assert hand_in({"ada/.ipynb_checkpoints/chapter1.ipynb": "{}", "__MACOSX/ben_chapter1.ipynb": "{}"}) == []
 
 
+def test_where_results_go_is_no_learner(tmp_path, hand_in):
+    hand_in({"ada_chapter1.py": "", "grades/learners/ben_chapter1.py": ""})
+    folder = tmp_path / "submissions"
+    collected = collect([folder], CHAPTERS, apart=folder / "grades")
+    assert found(collected) == [("ada", 1, "ada_chapter1.py")] and set(collected.learners) == {"ada"}
+
+
 def test_a_path_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(CannotDo, match="there is no file or folder"):
         collect([tmp_path / "nowhere"], CHAPTERS)

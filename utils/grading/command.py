@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
     formats, columns = _formats(options.format), _columns(options.column)
     worth = points_of(course.chapters(), options.weights)
     scopes = _scopes(options.chapter, options.exercise)
-    collected = collect(options.paths, course.chapters(), [scope.chapter for scope in scopes])
+    collected = collect(options.paths, course.chapters(), [scope.chapter for scope in scopes], apart=options.out)
     if not collected.handins:
         for name, line in collected.left_out:
             print(f"{name}: {line}", file=sys.stderr)

@@ -64,12 +64,17 @@ class _Found:
     chapter: Chapter | None = None
 
 
-def collect(paths: Iterable[Path], chapters: list[Chapter], wanted: list[Chapter] | None = None) -> Collected:
-    """Everything handed in under these paths for the chapters ``wanted``; CannotDo where a path is not there."""
+def collect(
+    paths: Iterable[Path], chapters: list[Chapter], wanted: list[Chapter] | None = None, *, apart: Path | None = None
+) -> Collected:
+    """Everything handed in under these paths for the chapters ``wanted``; CannotDo where a path is not there.
+
+    The folder ``apart`` is left out: it is where results go.
+    """
     wanted = chapters if wanted is None else wanted
     collected, found = Collected(), []
     for path in dict.fromkeys(paths):
-        found += _found_under(path, chapters, collected)
+        found += _found_under(path, chapters, collected, apart.resolve() if apart else None)
     placed = []
     for one in {one.path.resolve(): one for one in found}.values():
         chapter = one.chapter or _chapter_of(one.path, chapters) or (wanted[0] if len(wanted) == 1 else None)
@@ -115,7 +120,7 @@ def _read(handin: HandIn) -> HandIn:
 # ── Whose ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _found_under(path: Path, chapters: list[Chapter], collected: Collected) -> Iterator[_Found]:
+def _found_under(path: Path, chapters: list[Chapter], collected: Collected, apart: Path | None) -> Iterator[_Found]:
     if path.is_file():
         if path.suffix not in SUFFIXES:
             raise CannotDo(f"{path} is neither .ipynb nor .py")
@@ -126,6 +131,8 @@ def _found_under(path: Path, chapters: list[Chapter], collected: Collected) -> I
     if not path.is_dir():
         raise CannotDo(f"there is no file or folder {path}")
     for entry in _entries(path):
+        if entry.resolve() == apart:
+            continue
         if not entry.is_symlink() and entry.is_dir():
             yield from _in_learners_folder(entry, path, chapters, collected)
         elif entry.suffix in SUFFIXES:

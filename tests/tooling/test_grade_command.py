@@ -105,7 +105,7 @@ def test_a_run_in_which_something_could_not_be_graded_ends_with_status_1(graded,
     from utils.grading import batch
 
     monkeypatch.setattr(
-        batch, "grade_here", lambda tasks, jobs: (batch.Outcome(task, [], "the process died") for task in tasks)
+        batch, "grade_here", lambda tasks, jobs, device: (batch.Outcome(task, [], "the process died") for task in tasks)
     )
     assert cli.main(["grade", str(submissions), "--out", str(tmp_path / "out")]) == 1
     assert "not graded: the process died" in (tmp_path / "out" / "learners" / "ada.html").read_text()
@@ -116,7 +116,7 @@ def test_one_exercise_alone_may_be_asked_for(submissions, tmp_path, monkeypatch)
     from utils.grading import batch
 
     asked = []
-    monkeypatch.setattr(batch, "grade_here", lambda tasks, jobs: asked.extend(tasks) or [])
+    monkeypatch.setattr(batch, "grade_here", lambda tasks, jobs, device: asked.extend(tasks) or [])
     assert cli.main(["grade", str(submissions), "--out", str(tmp_path), "--exercise", "1.2", "--seed", "5"]) == 0
     assert [[one.number for one in task.exercises] for task in asked] == [["1.2"]] * 3
     assert {task.conditions.seed for task in asked} == {5}
@@ -130,7 +130,7 @@ def test_a_seed_is_drawn_where_none_is_given_and_kept_when_a_run_resumes(submiss
 
     seeds = set()
     monkeypatch.setattr(
-        batch, "grade_here", lambda tasks, jobs: seeds.update(task.conditions.seed for task in tasks) or []
+        batch, "grade_here", lambda tasks, jobs, device: seeds.update(task.conditions.seed for task in tasks) or []
     )
     for name in ("a", "b", "c"):
         cli.main(["grade", str(submissions), "--out", str(tmp_path / name)])

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def grade_here(tasks: Iterable[Task], jobs: int) -> Iterator[Outcome]:
+def grade_here(tasks: Iterable[Task], jobs: int, device: str = "auto") -> Iterator[Outcome]:
     """Grade with this many processes of this machine."""
     from pebble import ProcessPool
 
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes share the cores already
-    with _stopped_at_once(ProcessPool(max_workers=jobs, context=multiprocessing.get_context("spawn"))) as pool:
+    with _stopped_at_once(ProcessPool(max_workers=jobs, context=_processes(device))) as pool:
         yield from drain(
             lambda task: pool.schedule(grade, args=[task], timeout=_deadline(task)),
             lambda waiting: concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED).done,
@@ -103,6 +103,18 @@ def drain(submit: Submit, wait: Wait, tasks: Iterable[Task], ahead: int) -> Iter
             yield from finished()
     while waiting:
         yield from finished()
+
+
+def _processes(device: str) -> BaseContext:
+    """Processes that are forked from one in which PyTorch is imported, so that they start at once and share its memory."""
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        # the processes share the cores already; and where threads are running, forking is not safe
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    if device not in ("auto", "cpu"):
+        return multiprocessing.get_context("spawn")  # a GPU cannot be used across a fork
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["utils.grading.preload"])
+    return processes
 
 
 @contextmanager

@@ -47,8 +47,9 @@ class Session:
 
     def grade(self, *, jobs: int, scheduler: str = "", advance: Callable[[], None] = lambda: None) -> None:
         """Grade what is waiting; every result is on disk before ``advance`` is called for it."""
+        device = next(iter(self.conditions.values())).device
         tasks = (self._task(handin, exercises) for handin, exercises in self.waiting())
-        outcomes = batch.grade_on_cluster(tasks, scheduler) if scheduler else batch.grade_here(tasks, jobs)
+        outcomes = batch.grade_on_cluster(tasks, scheduler) if scheduler else batch.grade_here(tasks, jobs, device)
         for outcome in outcomes:
             self.records.append(outcome.records)
             if outcome.error:

@@ -55,9 +55,13 @@ class Grader:
             modules=imported_modules(),
             require_sandbox=require_sandbox,
         )
-        self.level = self.zygote.level
         self.tried = Tried()
         self.changing: dict[tuple[str, str], bool] = {}  # whether a test's solution changes the model it is given
+
+    @property
+    def level(self) -> str:
+        """One line: which sandbox this machine gives."""
+        return self.zygote.level
 
     def __enter__(self) -> Grader:
         self.zygote.start()
@@ -73,17 +77,20 @@ class Grader:
         """One report for each exercise; a file that cannot be read fails each with the line that says why."""
         try:
             data = read(path)
-            numbers = {name: each.number for each in chapter.exercises for name in each.objects}
-            side = Remote(self.zygote.worker, data, path.name, numbers, self.timeout)
         except UnreadableSubmission as error:
-            yield from unreadable(path, chapter, exercises, str(error))
-            return
+            return unreadable(path.name, chapter, exercises, str(error))
+        return self.grade_bytes(data, path.name, chapter, exercises)
+
+    def grade_bytes(self, data: bytes, name: str, chapter: Chapter, exercises: list[Exercise]) -> Iterator[Report]:
+        """The same for a file of this name that holds these bytes."""
+        numbers = {name: each.number for each in chapter.exercises for name in each.objects}
+        side = Remote(self.zygote.worker, data, name, numbers, self.timeout)
         try:
             line = self._why_unreadable(side)
             if line:
-                yield from unreadable(path, chapter, exercises, line)
+                yield from unreadable(name, chapter, exercises, line)
                 return
-            graded = _Graded(self, chapter, RemoteSubmission(path.name, side))
+            graded = _Graded(self, chapter, RemoteSubmission(name, side))
             graded.run(exercises)
             for exercise in exercises:
                 yield graded.report(exercise)
@@ -195,10 +202,10 @@ def read(path: Path) -> bytes:
         raise UnreadableSubmission(f"{path.name} cannot be read: {error.strerror}") from None
 
 
-def unreadable(path: Path, chapter: Chapter, exercises: list[Exercise], line: str) -> Iterator[Report]:
+def unreadable(name: str, chapter: Chapter, exercises: list[Exercise], line: str) -> Iterator[Report]:
     for exercise in exercises:
         complaint = Complaint(line, kind="unreadable")
-        result = TestResult("test_the_file_can_be_read", path.name, tuple(exercise.objects), complaint=complaint)
+        result = TestResult("test_the_file_can_be_read", name, tuple(exercise.objects), complaint=complaint)
         yield Report(chapter, exercise, (result,))
 
 

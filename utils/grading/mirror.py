@@ -35,9 +35,12 @@ class Mirror:
         self.news: list[tuple] = []
         self.bridges: dict[tuple[bytes, bool], int] = {}  # how many models of each configuration were shown
         self.chance = torch.get_rng_state()
-        self.tampered: set[str] = set()  # with what kinds of things the worker meddled, as seen when a call had returned
+        self.tampered: set[str] = (
+            set()
+        )  # with what kinds of things the worker meddled, as seen when a call had returned
         self._undo: list[Callable[[], None]] = []
         self._before: dict[int, Snapshot] = {}
+        self._replaced = False
         self._left: dict[int, list[list]] = {}
 
     def end(self) -> None:
@@ -254,10 +257,13 @@ class Mirror:
             thing = self.by_number[number]
             if thing.shape != before.value.shape or not torch.equal(thing, before.value.to(thing)):
                 self.tampered.add("weights" if isinstance(thing, nn.Parameter) else "activations")
+        if self._replaced:
+            self.tampered.add("weights")
         if any(forward or backward for forward, backward in self._left.values()):
             self.tampered.add("hooks")
 
     def _apply_parameter(self, module: nn.Module, name: Any, number: Any, state: Any) -> None:
+        self._replaced = True
         before = dict(module.named_parameters(recurse=False))
         if type(name) is not str or not name.isidentifier() or hasattr(module, name) and name not in before:
             raise ValueError("a parameter has a name that none can have")

@@ -195,6 +195,12 @@ class Remote(Here):
                 raise self._own_complaint(value)
             elif kind == "complaint":
                 raise self._complaint(value)
+            elif (
+                kind == "stumbled"
+            ):  # the worker itself: its libraries may have been meddled with, so the next test gets another
+                self.broken = self._complaint(value)
+                self._give_up()
+                raise self.broken
             elif kind == "unsendable":
                 raise Complaint(
                     f"what came back cannot be sent to the grader: {self._text(value[0] if value else '')}",

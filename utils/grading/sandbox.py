@@ -19,14 +19,13 @@ from pathlib import Path
 
 import torch
 
+from utils.grading.limits import can_filter
 from utils.paths import REPO
 from utils.refusal import CannotDo
 
-BUBBLEWRAP = (
-    "bubblewrap: no network, no file but the interpreter and the course without tests and solutions; "
-    "limits on memory, time, processes and files"
-)
-LIMITS = "limits only, {why}: learners' code can read files and reach the network; limits on memory, time, processes and files"
+BUBBLEWRAP = "bubblewrap: no network, no file but the interpreter and the course without tests and solutions"
+LIMITS = "limits only, because {why}: learners' code can read files of this computer"
+LIMITED = "limits on memory, time, processes and files"
 START = 120  # seconds in which a zygote must be ready
 MOST_BRIDGES = 6  # models of one configuration that are kept ready
 
@@ -41,7 +40,8 @@ class Zygote:
         if why and require_sandbox:
             raise CannotDo(f"there is no sandbox here: {why}")
         self.sandboxed = not why
-        self.level = LIMITS.format(why=why) if why else BUBBLEWRAP
+        self.why = why
+        self.level = level(why, gpu=device.type == "cuda", filters=can_filter())
         self.options = {
             "memory": int(memory * 2**30),
             "seconds": seconds,
@@ -95,7 +95,10 @@ class Zygote:
         self.control = ours
         ours.settimeout(START)
         with contextlib.suppress(OSError):
-            if ours.recv(4096):
+            ready = ours.recv(4096)
+            if ready:
+                filters = json.loads(ready)["filters"]
+                self.level = level(self.why, gpu=self.options["gpu"], filters=filters)
                 if self.prepared:
                     self.prepare({})
                 return
@@ -174,6 +177,18 @@ CAUSES = {
     "SIGXFSZ": "wrote a file larger than it may",
     "SIGKILL": "was killed, or closed the pipe to the grader",
 }
+
+
+def level(why: str, *, gpu: bool, filters: bool) -> str:
+    """One line that says what learners' code is kept from; ``why`` there is no bubblewrap, if there is none."""
+    parts = [LIMITS.format(why=why) if why else BUBBLEWRAP, LIMITED]
+    if gpu:
+        parts[1] = "limits on processor time and files; for CUDA none on memory"
+    elif filters:
+        parts.append("system calls filtered")
+    else:
+        parts.append("system calls not filtered (libseccomp is missing)" + (", the network is open" if why else ""))
+    return "; ".join(parts)
 
 
 @lru_cache

@@ -93,7 +93,7 @@ class Worker:
         except Complaint as complaint:
             return "complaint", _facts(complaint)
         except BaseException as error:
-            return "complaint", _facts(_told(f"what was done with {self.label or 'it'}", error, None))
+            return "stumbled", _facts(_told(f"what was done with {self.label or 'it'}", error, None))
 
     def _send(self, kind: str, body: Any) -> None:
         writer = Writer()

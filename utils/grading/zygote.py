@@ -31,7 +31,7 @@ def main() -> None:
     limits.prctl(limits.PR_SET_PDEATHSIG, signal.SIGKILL)
     _warm_up(options["modules"])
     zygote = Zygote(control, options, Bridges())
-    _say(control, {"ready": True})
+    _say(control, {"filters": limits.can_filter()})  # which imports what a worker needs for it
     zygote.serve()
 
 

@@ -6,6 +6,7 @@ import weakref
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from utils.checking import complain, expect_close, expect_equal, expect_shape
 from utils.checking.complaints import Complaint

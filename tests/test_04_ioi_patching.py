@@ -1,7 +1,6 @@
 """This file knows how to check chapter 4: indirect object identification and activation patching."""
 
 import copy
-import functools
 import math
 import re
 from collections import OrderedDict
@@ -31,24 +30,7 @@ WITH_MLPS = TransformerConfig(d_model=12, d_vocab=11, n_ctx=17, n_layers=2, n_he
 @pytest.fixture(autouse=True)
 def gradients_are_off_as_in_the_notebook(border):
     """The notebook's first cell turns gradients off, so what is checked here runs as it does there."""
-    call = border.call
-
-    def call_without_gradients(label, target, args, kwargs):
-        @functools.wraps(target)
-        def without_gradients(*args, **kwargs):
-            with torch.no_grad():
-                result = target(*args, **kwargs)
-                if torch.is_grad_enabled():
-                    complain(
-                        f"{label} turned gradients on, and they are still on",
-                        rule="gradients are off in this chapter, and whoever needs one turns them on for a moment",
-                        look_at="torch.set_grad_enabled(True); `with torch.enable_grad():` turns them off again at its end",
-                    )
-            return result
-
-        return call(label, without_gradients, args, kwargs)
-
-    border.call = call_without_gradients
+    border.gradients = False
 
 
 def tiny_model(draw, cfg=WITH_MLPS):
@@ -447,7 +429,7 @@ def test_the_rows_of_tokens_are_the_texts_after_bos_and_filled_up_with_it(ioi_pr
     )
     tensors = {"the tokens": made.tokens, "the field io": made.io, "the field s": made.s}
     for what, tensor in (tensors | {f'positions["{role}"]': made.positions.get(role) for role in ROLES}).items():
-        if isinstance(tensor, Tensor) and tensor.device.type != draw.device.type:
+        if isinstance(tensor, torch.Tensor) and tensor.device.type != draw.device.type:
             complain(
                 f"{what} {'are' if what.endswith('s') else 'is'} on {tensor.device}, the model is on {draw.device}",
                 rule="prompts live where their model lives, all of their tensors",

@@ -2112,7 +2112,7 @@ class PathCase:
         if change is not None:
             others = change(self.tokens)
         self.source = kept_cache(self.model, others)
-        self._others, self._key = others, key_of(self.model, self.tokens, others)
+        self.others, self._key = others, key_of(self.model, self.tokens, others)
 
     def _remembered(self, name, make):
         return remembered(make, name, *self._key)
@@ -2129,7 +2129,7 @@ class PathCase:
 
     def _patched(self, sender, receivers, what, freeze_mlps):
         own, (layer, head) = self.own, sender
-        new = self._remembered("source", lambda: path_forward(self.model, self._others))["z"]
+        new = self._remembered("source", lambda: path_forward(self.model, self.others))["z"]
         z = [each.clone() for each in own["z"]]
         z[layer][:, :, head] = new[layer][:, :, head]
         through = path_forward(self.model, self.tokens, z=z, mlp_out=own["mlp_out"] if freeze_mlps else None)
@@ -2202,7 +2202,7 @@ def expect_path_model_unharmed(case):
 
 
 def expect_path_source_unharmed(case):
-    before = kept_cache(case.model, case._others)
+    before = kept_cache(case.model, case.others)
     for name, value in before.items():
         if not name.endswith("attn.hook_z"):
             continue
@@ -2374,8 +2374,8 @@ def test_a_receiver_two_layers_later_gets_what_the_sender_sends(path_patch_to_he
     expect_path_to_heads(
         path_patch_to_heads,
         draw,
-        FOUR_LAYERS,
-        [((0, 1), [(2, 0)], "k")],
+        THREE_LAYERS_BARE,
+        [((0, 1), [(2, 1)], "k")],
         look_at="what is frozen in run 2, what is kept of it, and what is set in run 3",
         batch=2,
         pos=5,
@@ -2497,6 +2497,7 @@ def test_a_sweep_has_the_mean_metric_of_each_of_six_heads(path_sweep_to_logits, 
         WITH_MLPS,
         batch=3,
         pos=5,
+        rows_at_once=18,
         look_at="the rows of each sender: which tokens, which frozen z, whose z of the source",
     )
 
@@ -2629,11 +2630,12 @@ def test_a_sweep_has_the_mean_metric_of_each_path_to_one_value(path_sweep_to_hea
     expect_path_sweep_to_heads(
         path_sweep_to_heads,
         draw,
-        THREE_LAYERS_MLPS,
+        THREE_LAYERS_BARE,
         [(2, 1)],
         "v",
         batch=3,
         pos=5,
+        rows_at_once=12,
         look_at="the rows of each sender in both runs, and which heads have no path to the receiver",
     )
 
@@ -2656,8 +2658,8 @@ def test_a_sender_counts_if_it_is_before_any_of_the_receivers(path_sweep_to_head
     expect_path_sweep_to_heads(
         path_sweep_to_heads,
         draw,
-        FOUR_LAYERS,
-        [(1, 2), (3, 1), (3, 2)],
+        THREE_LAYERS_BARE,
+        [(1, 1), (2, 0), (2, 1)],
         "k",
         batch=2,
         pos=6,
@@ -3619,7 +3621,7 @@ def test_a_margin_is_around_the_score_of_all_heads(greedy_circuit):
 def test_a_score_below_0_has_a_margin_too(greedy_circuit, draw):
     score = ToyScore(draw, layers=4, heads=2, pairs=0.2)
     score.weights = {head: -value for head, value in score.weights.items()}
-    expect_pruned(greedy_circuit, score, score.everything, 0.15, 0.4, look_at="tolerance times the size of F(M)")
+    expect_pruned(greedy_circuit, score, score.everything, 0.15, 0.4, 0.9, look_at="tolerance times the size of F(M)")
 
 
 def test_a_score_on_the_edge_of_the_margin_is_inside(greedy_circuit):

@@ -39,7 +39,7 @@ def name_mistake(
     only those that give the same values there try the others. Tests that the submission passed do nothing but choose
     among several.
     """
-    telling = sorted((result for result in results if _is_telling(result)), key=_duration)
+    telling = sorted((result for result in results if is_telling(result)), key=_duration)
     rivals = [mistake for mistake in load_mistakes(chapter) if mistake.object == name]
     if not telling or not rivals:
         return None
@@ -83,7 +83,7 @@ def choose(
     return best
 
 
-def _is_telling(result: TestResult) -> bool:
+def is_telling(result: TestResult) -> bool:
     """A failed test in which the object gave values, not an exception or nothing at all."""
     if result.complaint is None or result.complaint.kind in ("unwritten", "missing", "signature", "raised"):
         return False

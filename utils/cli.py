@@ -20,6 +20,7 @@ COMMANDS = {
     "doctor": ("utils.doctor", "what is installed here, and what to do about what is missing"),
     "models": ("utils.model_list", "the models of the course, and where they lie"),
     "build": ("utils.authoring.build", "for authors: make the notebooks from solutions/*.py"),
+    "audit": ("utils.audit.command", "for authors: change every solution a little, and see which checkers notice"),
     "bench": ("utils.bench", "for authors: measure how long checks take"),
 }
 

@@ -26,7 +26,7 @@ DTYPES = {
 def axis(node: cst.CSTNode, around: Around) -> Iterator[cst.CSTNode]:
     value = int_of(node)
     if value is not None and not isinstance(around[-1], cst.UnaryOperation) and places.names_an_axis(around):
-        for other in {-1: (-2, 0), 0: (1, -1), 1: (0, 2), -2: (-1, 0), 2: (1, -1)}.get(value, (value + 1, value - 1)):
+        for other in {-1: (-2, 0), 0: (1, -1), 1: (0, 2), -2: (-1, 0), 2: (1, 0)}.get(value, (value + 1, value - 1)):
             yield integer(other)
     elif isinstance(node, cst.Tuple) and len(node.elements) > 1 and places.names_an_axis(around):
         for element in node.elements:

@@ -1,0 +1,141 @@
+"""This file knows the command ``circuits audit``: mutation testing of the checkers, for authors."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+
+from utils import course
+from utils.audit.equivalents import complaints, equivalents_file, read_equivalents
+from utils.audit.figures import KILLED_AIM, NAMED_AIM, percent, table, tallies
+from utils.audit.judging import Suspect, Verdict
+from utils.audit.mutants import Mutant, mutants_of
+from utils.audit.readme import sentence, with_sentence, without_changes
+from utils.audit.verdicts import Verdicts, verdicts_file
+from utils.audit.workers import judge_all
+from utils.course import Chapter
+from utils.refusal import CannotDo
+
+SAMPLE = 40  # mutants of a chapter that --check judges again, though their verdicts are known: always the same ones
+
+
+def main(argv: list[str]) -> int:
+    """Exit status 0 if the checkers reach the aims and the list of equivalent mutants is right, 1 if not."""
+    parser = argparse.ArgumentParser(
+        prog="circuits audit",
+        description="Changes every solution in many small ways, one at a time, and says which of the changed ones the "
+        "checkers refuse. Verdicts are kept in tests/verdicts_*.json; only what changed since is judged again.",
+    )
+    parser.add_argument("chapter", nargs="?", help="number or name; all chapters if not given")
+    parser.add_argument("--exercise", metavar="N.N", help="one exercise only")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one for each core)")
+    parser.add_argument("--show-survivors", action="store_true", help="show what is not refused, as diffs")
+    parser.add_argument("--show-named", action="store_true", help="show how each refused mutant was refused")
+    parser.add_argument("--again", action="store_true", help="judge all again, known or not")
+    parser.add_argument("--check", action="store_true", help=f"write nothing; judge {SAMPLE} known ones again (for CI)")
+    parser.add_argument("--stability", action="store_true", help="run the solutions on 200 seeds, with 1 and 2 threads")
+    parser.add_argument("--seeds", type=int, default=200, help="how many seeds --stability tries (default 200)")
+    options = parser.parse_args(argv)
+    chapters = _chapters(options.chapter, options.exercise)
+    if options.stability:
+        from utils.audit.stability import stability
+
+        return max([stability(chapter, options.exercise, options.seeds, options.jobs) for chapter in chapters])
+    return max([audit(chapter, options) for chapter in chapters])
+
+
+def _chapters(chapter: str | None, exercise: str | None) -> list[Chapter]:
+    if exercise is not None:
+        number = course.exercise(exercise).chapter
+        if chapter is not None and course.chapter(chapter).number != number:
+            raise CannotDo(f"exercise {exercise} is not in chapter {chapter}")
+        return [course.chapter(number)]
+    return [course.chapter(chapter)] if chapter is not None else course.chapters()
+
+
+def audit(chapter: Chapter, options: argparse.Namespace) -> int:
+    """Judge what is not known, print the tables, keep what was found; 1 if something is wrong."""
+    every = mutants_of(chapter)
+    mutants = [mutant for mutant in every if options.exercise in (None, mutant.exercise)]
+    verdicts = Verdicts.read(chapter)
+    known = dict(verdicts.known)
+    waiting = [mutant for mutant in mutants if options.again or mutant.hash not in known]
+    if options.check:
+        waiting += sample([mutant for mutant in mutants if mutant not in waiting])
+    print(f"Chapter {chapter.number}: {len(mutants)} mutants, {len(waiting)} to judge", flush=True)
+    judge(chapter, waiting, verdicts.known, options.jobs)
+
+    listed = [entry for entry in read_equivalents(chapter) if options.exercise in (None, entry.exercise)]
+    wrong = complaints(listed, mutants, verdicts.known)
+    wrong += [
+        f"{mutant.hash} of exercise {mutant.exercise}: {verdicts_file(chapter).name} says otherwise: {mutant.change}"
+        for mutant in mutants
+        if options.check and mutant.hash in known and known[mutant.hash].killed != verdicts.known[mutant.hash].killed
+    ]
+    equivalent = {hash for entry in listed for hash in entry.mutants}
+    print(table(tallies(mutants, verdicts.known, equivalent, lambda mutant: mutant.exercise), "exercise") + "\n")
+    print(table(tallies(mutants, verdicts.known, equivalent, lambda mutant: mutant.operator), "operator") + "\n")
+    survivors = [m for m in mutants if not verdicts.known[m.hash].killed and m.hash not in equivalent]
+    if options.show_survivors:
+        print("\n\n".join(map(shown, survivors)) + "\n")
+    if options.show_named:
+        print("\n".join(f"{m.exercise} {_said(verdicts.known[m.hash])}: {m.change}" for m in mutants) + "\n")
+
+    total = tallies(mutants, verdicts.known, equivalent, lambda _: "all")["all"]
+    print(sentence(chapter, total))
+    if options.exercise is None:
+        wrong += aims(total)
+        if options.check:
+            wrong += without_changes(chapter, total)
+        else:
+            with_sentence(chapter, total)
+    if not options.check:
+        verdicts.write(every)
+    for complaint in wrong:
+        print(
+            f"{equivalents_file(chapter).relative_to(chapter.root)}: {complaint}"
+            if " of exercise " in complaint
+            else complaint
+        )
+    return int(bool(wrong))
+
+
+def judge(chapter: Chapter, waiting: list[Mutant], known: dict[str, Verdict], jobs: int) -> None:
+    """Put the verdicts on these mutants among the known ones."""
+    suspects = [Suspect(mutant.hash, mutant.exercise, mutant.object, mutant.cell) for mutant in waiting]
+    start = time.monotonic()
+    for number, (suspect, verdict) in enumerate(judge_all(chapter, suspects, jobs), start=1):
+        known[suspect.hash] = verdict
+        if sys.stderr.isatty():
+            seconds = time.monotonic() - start
+            print(f"\r{number} of {len(suspects)} judged in {seconds:.0f} s ", end="", file=sys.stderr, flush=True)
+    if waiting and sys.stderr.isatty():
+        print(file=sys.stderr)
+
+
+def sample(mutants: list[Mutant]) -> list[Mutant]:
+    """A few mutants, the same ones as long as they exist: those with the smallest hashes."""
+    return sorted(mutants, key=lambda mutant: mutant.hash)[:SAMPLE]
+
+
+def aims(total) -> list[str]:
+    wrong = []
+    if total.killed_share < KILLED_AIM:
+        wrong.append(f"{percent(total.killed_share)} % are killed, {100 * KILLED_AIM:.0f} % is the aim")
+    if total.named_share < NAMED_AIM:
+        wrong.append(f"{percent(total.named_share)} % of those are told the cause, {100 * NAMED_AIM:.0f} % is the aim")
+    return wrong
+
+
+def shown(mutant: Mutant) -> str:
+    """A survivor as its author wants to see it, with the hash for the list of equivalent mutants."""
+    where = f"solutions, line {mutant.line}"
+    return f"{mutant.hash}  exercise {mutant.exercise}, {mutant.object}, {mutant.operator} ({where})\n{mutant.diff}"
+
+
+def _said(verdict: Verdict) -> str:
+    if not verdict.killed:
+        return "survives"
+    return " ".join([verdict.how, f"({verdict.mistake})" if verdict.mistake else "", *verdict.tests[:1]])

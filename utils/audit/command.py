@@ -8,8 +8,8 @@ import sys
 import time
 
 from utils import course
-from utils.audit.equivalents import complaints, equivalents_file, read_equivalents
-from utils.audit.figures import KILLED_AIM, NAMED_AIM, percent, table, tallies
+from utils.audit.equivalents import complaints, read_equivalents
+from utils.audit.figures import KILLED_AIM, NAMED_AIM, Tally, percent, table, tallies
 from utils.audit.judging import Suspect, Verdict
 from utils.audit.mutants import Mutant, mutants_of
 from utils.audit.readme import sentence, with_sentence, without_changes
@@ -43,7 +43,8 @@ def main(argv: list[str]) -> int:
         from utils.audit.stability import stability
 
         return max([stability(chapter, options.exercise, options.seeds, options.jobs) for chapter in chapters])
-    return max([audit(chapter, options) for chapter in chapters])
+    choices = {name: value for name, value in vars(options).items() if name not in ("chapter", "stability", "seeds")}
+    return max([audit(chapter, **choices) for chapter in chapters])
 
 
 def _chapters(chapter: str | None, exercise: str | None) -> list[Chapter]:
@@ -55,50 +56,57 @@ def _chapters(chapter: str | None, exercise: str | None) -> list[Chapter]:
     return [course.chapter(chapter)] if chapter is not None else course.chapters()
 
 
-def audit(chapter: Chapter, options: argparse.Namespace) -> int:
+def audit(
+    chapter: Chapter,
+    *,
+    exercise: str | None = None,
+    jobs: int = 1,
+    again: bool = False,
+    check: bool = False,
+    show_survivors: bool = False,
+    show_named: bool = False,
+) -> int:
     """Judge what is not known, print the tables, keep what was found; 1 if something is wrong."""
     every = mutants_of(chapter)
-    mutants = [mutant for mutant in every if options.exercise in (None, mutant.exercise)]
-    verdicts = Verdicts.read(chapter)
-    known = dict(verdicts.known)
-    waiting = [mutant for mutant in mutants if options.again or mutant.hash not in known]
-    if options.check:
-        waiting += sample([mutant for mutant in mutants if mutant not in waiting])
+    mutants = [mutant for mutant in every if exercise in (None, mutant.exercise)]
+    kept = Verdicts.read(chapter)
+    before = dict(kept.known)
+    waiting = [mutant for mutant in mutants if again or mutant.hash not in before]
+    if check:
+        waiting += sample([mutant for mutant in mutants if mutant.hash in before])
     print(f"Chapter {chapter.number}: {len(mutants)} mutants, {len(waiting)} to judge", flush=True)
-    judge(chapter, waiting, verdicts.known, options.jobs)
+    judge(chapter, waiting, kept.known, jobs)
+    known = kept.known
 
-    listed = [entry for entry in read_equivalents(chapter) if options.exercise in (None, entry.exercise)]
-    wrong = complaints(listed, mutants, verdicts.known)
-    wrong += [
-        f"{mutant.hash} of exercise {mutant.exercise}: {verdicts_file(chapter).name} says otherwise: {mutant.change}"
-        for mutant in mutants
-        if options.check and mutant.hash in known and known[mutant.hash].killed != verdicts.known[mutant.hash].killed
-    ]
+    listed = [entry for entry in read_equivalents(chapter) if exercise in (None, entry.exercise)]
     equivalent = {hash for entry in listed for hash in entry.mutants}
-    print(table(tallies(mutants, verdicts.known, equivalent, lambda mutant: mutant.exercise), "exercise") + "\n")
-    print(table(tallies(mutants, verdicts.known, equivalent, lambda mutant: mutant.operator), "operator") + "\n")
-    survivors = [m for m in mutants if not verdicts.known[m.hash].killed and m.hash not in equivalent]
-    if options.show_survivors:
-        print("\n\n".join(map(shown, survivors)) + "\n")
-    if options.show_named:
-        print("\n".join(f"{m.exercise} {_said(verdicts.known[m.hash])}: {m.change}" for m in mutants) + "\n")
+    wrong = complaints(listed, mutants, known)
+    if check:
+        wrong += [
+            f"{verdicts_file(chapter).name} says that {mutant.hash} is {_said(before[mutant.hash])}, but it is "
+            f"{_said(known[mutant.hash])}; exercise {mutant.exercise}, {mutant.change}"
+            for mutant in waiting
+            if mutant.hash in before and before[mutant.hash].killed != known[mutant.hash].killed
+        ]
+    for key in ("exercise", "operator"):
+        print(table(tallies(mutants, known, equivalent, key=lambda mutant: getattr(mutant, key)), key) + "\n")  # noqa: B023
+    if show_survivors:
+        surviving = (mutant for mutant in mutants if not known[mutant.hash].killed and mutant.hash not in equivalent)
+        print("\n\n".join(map(shown, surviving)) + "\n")
+    if show_named:
+        print("\n".join(f"{mutant.exercise} {_said(known[mutant.hash])}: {mutant.change}" for mutant in mutants) + "\n")
 
-    total = tallies(mutants, verdicts.known, equivalent, lambda _: "all")["all"]
-    print(sentence(chapter, total))
-    if options.exercise is None:
+    total = tallies(mutants, known, equivalent, key=lambda _: "all").get("all", Tally())
+    print(sentence(chapter, total).removeprefix("- "))
+    if exercise is None:
         wrong += aims(total)
-        if options.check:
+        if check:
             wrong += without_changes(chapter, total)
         else:
             with_sentence(chapter, total)
-    if not options.check:
-        verdicts.write(every)
-    for complaint in wrong:
-        print(
-            f"{equivalents_file(chapter).relative_to(chapter.root)}: {complaint}"
-            if " of exercise " in complaint
-            else complaint
-        )
+    if not check:
+        kept.write(every)
+    print("".join(f"  {complaint}\n" for complaint in wrong), end="")
     return int(bool(wrong))
 
 
@@ -120,7 +128,8 @@ def sample(mutants: list[Mutant]) -> list[Mutant]:
     return sorted(mutants, key=lambda mutant: mutant.hash)[:SAMPLE]
 
 
-def aims(total) -> list[str]:
+def aims(total: Tally) -> list[str]:
+    """Which of the two aims are not reached."""
     wrong = []
     if total.killed_share < KILLED_AIM:
         wrong.append(f"{percent(total.killed_share)} % are killed, {100 * KILLED_AIM:.0f} % is the aim")
@@ -136,6 +145,8 @@ def shown(mutant: Mutant) -> str:
 
 
 def _said(verdict: Verdict) -> str:
+    """How it was refused, as which mistake, and by which test first."""
     if not verdict.killed:
-        return "survives"
-    return " ".join([verdict.how, f"({verdict.mistake})" if verdict.mistake else "", *verdict.tests[:1]])
+        return "not refused"
+    how = f"refused ({verdict.mistake or verdict.how})"
+    return f"{how} by {verdict.tests[0]}" if verdict.tests else how

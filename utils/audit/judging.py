@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import pytest
-
 from utils.checking.cells import make_cell
 from utils.checking.mistakes import changed_cells, defining_cell, load_mistakes, solution_cells
 from utils.checking.naming import choose, is_telling
@@ -58,8 +56,10 @@ class Judge:
         self.chapter = chapter
         self.exercises = {exercise.number: exercise for exercise in chapter.exercises}
 
-    def patience(self, number: str) -> float:
-        """Seconds of processor time that a mutant of this exercise may take."""
+    def prepare(self, number: str) -> float:
+        """Do once what all mutants of an exercise need; seconds of processor time that each of them may take."""
+        for name in self.exercises[number].objects:
+            _mistakes(self, name)
         return _patience(self, number)
 
     def judge(self, suspect: Suspect) -> Verdict:
@@ -69,7 +69,7 @@ class Judge:
         cells[defining_cell(cells, suspect.object)] = make_cell(suspect.cell, label)
         submission = Submission(label, cells=cells, focus=exercise.objects)
         try:
-            with stopped_after(self.patience(suspect.exercise)):
+            with stopped_after(self.prepare(suspect.exercise)):
                 results = run(self.chapter, [submission])
         except TookTooLong:
             return Verdict("time")
@@ -135,13 +135,13 @@ def stopped_after(seconds: float) -> Iterator[None]:
 
     def stop(*_: Any) -> None:
         stopped.append(True)
-        raise pytest.exit.Exception("took too long")
+        raise KeyboardInterrupt  # the one exception that neither a test's fixtures nor pytest takes for the test's own
 
     before = signal.signal(signal.SIGPROF, stop)
     signal.setitimer(signal.ITIMER_PROF, seconds, LEAST_PATIENCE)
     try:
         yield
-    except (RuntimeError, pytest.exit.Exception):  # `run` makes the one of the other
+    except (RuntimeError, KeyboardInterrupt):  # `run` makes the first of the second
         if stopped:
             raise TookTooLong from None
         raise

@@ -71,6 +71,9 @@ SIBLINGS = [
     *(("zeros", "ones"), ("zeros_like", "ones_like"), ("rand", "randn"), ("floor", "ceil"), ("softmax", "log_softmax")),
     *(("exp", "log"), ("sqrt", "square"), ("stack", "cat"), ("append", "extend"), ("resid_pre", "resid_post")),
 ]
+LAST_AXIS_BY_DEFAULT = ("topk", "sort", "argsort", "diff")
+# calls that have operators of their own; and a number may come back as a tensor, so nothing is wrong without .item()
+LEFT_TO_OTHERS = ("detach", "clone", "to", "float", "double", "item")
 OF_EVERY_TENSOR = ("shape", "device", "dtype", "ndim", "T", "mT", "grad")
 SIBLING = {a: b for pair in SIBLINGS for a, b in (pair, pair[::-1])}
 
@@ -184,16 +187,20 @@ def argument(node: cst.CSTNode, around: Around) -> Iterator[cst.CSTNode]:
     args = node.args
     plain = [i for i, arg in enumerate(args) if arg.keyword is None and not arg.star]
     plain = [i for i in plain if not is_text(args[i].value)]  # a pattern has its own operator
-    for i, j in zip(plain, plain[1:]):
+    is_method = isinstance(node.func, cst.Attribute) and not places.is_library(node.func.value)
+    either_way = isinstance(node.func, cst.Name) and node.func.value in ("min", "max")
+    for i, j in zip(plain, plain[1:]) if not either_way else []:
         exchanged = list(args)
         exchanged[i] = args[i].with_changes(value=args[j].value)
         exchanged[j] = args[j].with_changes(value=args[i].value)
         yield node.with_changes(args=exchanged)
     for i, arg in enumerate(args):
-        if arg.keyword is None and (len(args) < 2 or i != plain[-1:][0] if plain else True):
-            continue  # of those without a keyword only the last can be left out without moving others
+        if arg.keyword is None and not (i in plain[-1:] and (len(plain) > 1 or is_method)):
+            continue  # of those without a keyword only the last can be left out, and a function needs its first
         if arg.keyword is not None and arg.keyword.value == "device":
             continue  # shows on another device only
+        if places.code(arg).startswith("dim=-1") and places.is_attribute(node.func, LAST_AXIS_BY_DEFAULT):
+            continue
         left = [other for j, other in enumerate(args) if j != i]
         left[-1:] = [left[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)] if left else []
         yield node.with_changes(args=left)
@@ -226,13 +233,7 @@ def call(node: cst.CSTNode, around: Around) -> Iterator[cst.CSTNode]:
     if not isinstance(node, cst.Call) or isinstance(around[-1], cst.Expr):
         return
     if isinstance(node.func, cst.Attribute) and not places.is_library(node.func.value):
-        if node.func.attr.value not in (
-            "detach",
-            "clone",
-            "to",
-            "float",
-            "double",
-        ):  # these have operators of their own
+        if not places.is_attribute(node.func, LEFT_TO_OTHERS):
             yield bracketed(node.func.value)
     elif node.args and not node.args[0].star and node.args[0].keyword is None and not is_text(node.args[0].value):
         if "device" not in places.code(node.args[0].value):

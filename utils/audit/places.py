@@ -80,6 +80,10 @@ def is_library(node: cst.CSTNode) -> bool:
     return isinstance(node, cst.Name) and node.value in LIBRARIES
 
 
+def is_attribute(node: cst.CSTNode, names: tuple[str, ...]) -> bool:
+    return isinstance(node, cst.Attribute) and node.attr.value in names
+
+
 def is_text(node: cst.CSTNode) -> bool:
     return isinstance(node, (cst.SimpleString, cst.ConcatenatedString, cst.FormattedString))
 

@@ -20,7 +20,7 @@ from utils.course import Chapter
 
 BATCH = 20  # mutants, after which the solution is tried again, so that none can spoil the verdicts on others for long
 MEMORY = 6 * 2**30  # bytes that a worker may ask for beyond what it has when it is warm
-STARTING = 600.0  # seconds within which a worker has read its chapter
+STARTING = 3600.0  # seconds on the clock within which a worker is ready for an exercise: no mutant runs in this time
 GRACE = 30.0  # seconds on the clock for what patience in processor time cannot see, such as a sleep
 BUSY = 12  # how many times slower than alone a busy machine may be
 
@@ -147,7 +147,7 @@ def _work(pipe: Connection, chapter: str, root: str) -> None:
         while True:
             batch = pipe.recv()
             for suspect in batch:
-                patience = judge.patience(suspect.exercise)
+                patience = judge.prepare(suspect.exercise)
                 if first:
                     _limit_memory()
                     first = False

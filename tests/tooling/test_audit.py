@@ -114,7 +114,9 @@ def suspect_of(mutant: Mutant) -> Suspect:
 
 
 def verdict_on(chapter, change: str) -> Verdict:
-    return Judge(chapter).judge(next(suspect_of(mutant) for mutant in mutants_of(chapter) if mutant.change.endswith(change)))
+    return Judge(chapter).judge(
+        next(suspect_of(mutant) for mutant in mutants_of(chapter) if mutant.change.endswith(change))
+    )
 
 
 def test_a_verdict_is_what_the_learner_would_be_told(tiny):
@@ -157,7 +159,7 @@ README = f"# The course\n\n{BEGIN}\n{END}\n\nThe end.\n"
 
 
 def run_audit(chapter, capsys, **options) -> tuple[int, str]:
-    status = command.audit(chapter, jobs=1, **options)
+    status = command.audit(chapter, jobs=0, **options)
     return status, capsys.readouterr().out
 
 
@@ -242,18 +244,21 @@ def test_the_readme_states_the_figures_between_its_marks(tiny, capsys):
 
 def test_what_is_counted_as_told_the_cause():
     verdicts = [
-        Verdict("mistake", ("test_a", "test_b"), "a mistake"),
-        Verdict("raised", ("test_a", "test_b")),
-        Verdict("differs", ("test_b",)),
-        Verdict("differs", ("test_b",)),
-        Verdict("differs", ("test_a", "test_b")),
-        Verdict("wrong", ("test_b",)),
+        Verdict("mistake", ("test_all", "test_one"), "a mistake"),
+        Verdict("raised", ("test_all", "test_one")),
+        Verdict("type", ("test_all", "test_one")),
+        Verdict("differs", ("test_all",)),
+        Verdict("related", ("test_all",)),
+        Verdict("wrong", ("test_all", "test_one")),
+        Verdict("differs", ("test_one",)),
         Verdict("time"),
     ]
-    isolating = figures.isolating_tests([*verdicts, *[Verdict("differs", ("test_b",))] * 3])
-    assert isolating == {"test_a"}  # it refuses 2 of the 8 that ran to an end, test_b all of them
-    ways = Counter(figures.way(verdict, isolating) for verdict in verdicts)
-    assert ways == {"mistake": 1, "guard": 1, "differs": 2, "isolated": 2, "time": 1}
+    isolating = figures.isolating_tests([*verdicts, Verdict("differs", ("test_all",))])
+    assert isolating == {"test_one"}  # of the 6 that gave a wrong value it refuses 3, and test_all 5
+    ways = [figures.way(verdict, isolating) for verdict in verdicts]
+    assert ways == ["mistake", "error", "telling", "differs", "telling", "differs", "isolated", "time"]
+    tally = figures.Tally(survived=1, equivalent=2, ways=Counter(ways))
+    assert (tally.all, tally.killed, tally.killed_share, tally.named_share) == (11, 8, 8 / 9, 4 / 7)
 
 
 def test_shares_are_cut_off_and_never_rounded_up():

@@ -10,7 +10,7 @@ import time
 from utils import course
 from utils.audit.equivalents import complaints, read_equivalents
 from utils.audit.figures import KILLED_AIM, NAMED_AIM, Tally, percent, table, tallies
-from utils.audit.judging import Suspect, Verdict
+from utils.audit.judging import Judge, Suspect, Verdict
 from utils.audit.mutants import Mutant, mutants_of
 from utils.audit.readme import sentence, with_sentence, without_changes
 from utils.audit.verdicts import Verdicts, verdicts_file
@@ -30,7 +30,12 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("chapter", nargs="?", help="number or name; all chapters if not given")
     parser.add_argument("--exercise", metavar="N.N", help="one exercise only")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one for each core)")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="processes (default: one for each core; 0: this one, and nothing may hang)",
+    )
     parser.add_argument("--show-survivors", action="store_true", help="show what is not refused, as diffs")
     parser.add_argument("--show-named", action="store_true", help="show how each refused mutant was refused")
     parser.add_argument("--again", action="store_true", help="judge all again, known or not")
@@ -75,7 +80,7 @@ def audit(
     if check:
         waiting += sample([mutant for mutant in mutants if mutant.hash in before])
     print(f"Chapter {chapter.number}: {len(mutants)} mutants, {len(waiting)} to judge", flush=True)
-    judge(chapter, waiting, kept.known, jobs)
+    judge_waiting(chapter, waiting, kept.known, jobs)
     known = kept.known
 
     listed = [entry for entry in read_equivalents(chapter) if exercise in (None, entry.exercise)]
@@ -110,11 +115,13 @@ def audit(
     return int(bool(wrong))
 
 
-def judge(chapter: Chapter, waiting: list[Mutant], known: dict[str, Verdict], jobs: int) -> None:
+def judge_waiting(chapter: Chapter, waiting: list[Mutant], known: dict[str, Verdict], jobs: int) -> None:
     """Put the verdicts on these mutants among the known ones."""
     suspects = [Suspect(mutant.hash, mutant.exercise, mutant.object, mutant.cell) for mutant in waiting]
     start = time.monotonic()
-    for number, (suspect, verdict) in enumerate(judge_all(chapter, suspects, jobs), start=1):
+    alone = ((suspect, judge.judge(suspect)) for judge in [Judge(chapter)] for suspect in suspects)
+    judged = judge_all(chapter, suspects, jobs) if jobs else alone
+    for number, (suspect, verdict) in enumerate(judged, start=1):
         known[suspect.hash] = verdict
         if sys.stderr.isatty():
             seconds = time.monotonic() - start

@@ -10,12 +10,13 @@ from utils.audit.judging import Verdict
 from utils.audit.mutants import Mutant
 
 KILLED_AIM = 0.97  # of those that are not equivalent
-NAMED_AIM = 0.60  # of the killed
-FEW = 1 / 3  # a test isolates if it refuses at most this share of the mutants of its exercise that tests can refuse
+NAMED_AIM = 0.60  # of the killed that did not end in an error
+FEW = 1 / 2  # a test isolates if it refuses at most this share of the exercise's mutants that give a wrong value
 
-# What the learner is told by these kinds of complaint is the cause: what the code raised and on which line, what kind of
-# thing came back, which argument was changed.
-GUARDS = ("raised", "type", "nan", "in_place", "signature", "missing")
+# Kinds of complaints that are the cause: the values are the rule's transposed or times 2, something else than a tensor
+# of the right shape and dtype came back, an argument was changed.
+TELLING = ("related", "type", "nan", "in_place", "signature", "missing")
+STOPPED = ("time", "died")
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Tally:
 
     @property
     def named(self) -> int:
-        return sum(self.ways[one] for one in ("mistake", "guard", "isolated"))
+        return sum(self.ways[one] for one in ("mistake", "telling", "isolated"))
 
     @property
     def all(self) -> int:
@@ -52,35 +53,39 @@ class Tally:
 
     @property
     def named_share(self) -> float:
-        return self.named / max(1, self.killed)
+        """Of the killed without those that end in an error, whose line and meaning Python gives whatever the checker does."""
+        return self.named / max(1, self.killed - self.ways["error"])
 
 
 def way(verdict: Verdict, isolating: set[str]) -> str:
     """How a mutant was refused; the first three tell the learner the cause.
 
     - ``mistake``: the notebook names a mistake.
-    - ``guard``: the complaint is of a kind in GUARDS.
-    - ``isolated``: the first test that refuses it (the one whose sentence the card shows) looks at one property.
+    - ``telling``: the complaint is of a kind in TELLING.
+    - ``isolated``: the first test that refuses it, whose sentence the learner reads, looks at one property only.
     - ``differs``: the values are not the rule's, and that is all that is said.
+    - ``error``: the code raised an exception; the learner reads which, on which line, and what it means.
     - ``time``: it had to be stopped.
     """
-    if verdict.how in ("time", "died"):
-        return "time"
     if verdict.how == "mistake":
         return "mistake"
-    if verdict.how in GUARDS:
-        return "guard"
-    return "isolated" if verdict.how == "wrong" or verdict.tests[0] in isolating else "differs"
+    if verdict.how in STOPPED:
+        return "time"
+    if verdict.how == "raised":
+        return "error"
+    if verdict.how in TELLING:
+        return "telling"
+    return "isolated" if verdict.tests[0] in isolating else "differs"
 
 
 def isolating_tests(verdicts: Iterable[Verdict]) -> set[str]:
-    """The tests of an exercise that look at one property: each refuses few of the mutants that run and give a value.
+    """The tests of an exercise that look at one property: this is measured, by how few of the wrong values each refuses.
 
-    Where such a test complains, its sentence says what is wrong, and not only that something is.
+    What complains whatever is wrong says that something is wrong; what complains about few says what it is.
     """
-    judged = [verdict for verdict in verdicts if verdict.killed and verdict.how not in (*GUARDS, "time", "died")]
-    refusals = Counter(test for verdict in judged for test in verdict.tests)
-    return {test for test, times in refusals.items() if times <= FEW * len(judged)}
+    with_values = [verdict for verdict in verdicts if verdict.how in ("mistake", "wrong", "differs", "related")]
+    refusals = Counter(test for verdict in with_values for test in verdict.tests)
+    return {test for test, times in refusals.items() if times <= FEW * len(with_values)}
 
 
 def tallies(
@@ -107,11 +112,14 @@ def table(groups: dict[str, Tally], first: str) -> str:
         total.ways += tally.ways
     width = max(len(first), *map(len, groups), len("together"))
     columns = ["mutants", "equivalent", "killed", "survived", "% killed", "% named"]
-    ways = ["mistake", "guard", "isolated", "differs", "time"]
+    ways = ["mistake", "telling", "isolated", "differs", "error", "time"]
     lines = [f"{first:<{width}}  " + "  ".join([*columns, *ways])]
     for name, tally in [*groups.items(), ("together", total)]:
         counts = [tally.all, tally.equivalent, tally.killed, tally.survived]
-        shares = [percent(tally.killed_share), percent(tally.named_share) if tally.killed else "-"]
+        shares = [
+            percent(tally.killed_share),
+            percent(tally.named_share) if tally.killed > tally.ways["error"] else "-",
+        ]
         cells = [*map(str, counts), *shares, *(str(tally.ways[one]) for one in ways)]
         lines.append(f"{name:<{width}}  " + "  ".join(f"{cell:>{len(c)}}" for cell, c in zip(cells, [*columns, *ways])))
     return "\n".join(lines)

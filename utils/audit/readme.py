@@ -17,7 +17,7 @@ def sentence(chapter: Chapter, total: Tally) -> str:
     there = total.killed + total.survived
     return (
         f"- Chapter {chapter.number}: of {there:,} wrong variants {percent(total.killed_share)} % are refused, "
-        f"{percent(total.named_share)} % of these in words that name the cause."
+        f"{percent(total.named_share)} % of those that run in words that name the cause."
     )
 
 

@@ -159,7 +159,7 @@ def _expect_dtype(actual: Tensor, expected: Tensor, dtype: torch.dtype | None, l
 
 
 def _difference(yours: Tensor, rules: Tensor, bad: Tensor, names: list[str], what: str) -> tuple[str, str]:
-    """The sentence, and the kind of the complaint: ``wrong`` if the sentence says more than that the values differ."""
+    """The sentence, and the kind of the complaint: ``related`` if the sentence says how the values differ everywhere."""
     nan = torch.isnan(yours) & ~torch.isnan(rules)
     if nan.any():
         cause = " (0/0, inf - inf, or a row with everything masked gives that)"
@@ -173,7 +173,7 @@ def _difference(yours: Tensor, rules: Tensor, bad: Tensor, names: list[str], wha
     where = torch.unravel_index(gap.argmax(), gap.shape) if gap.ndim else ()
     a, b = _numbers(yours[where], rules[where])
     relation = _relation(yours, rules)
-    kind = "wrong" if relation else "differs"
+    kind = "related" if relation else "differs"
     if not yours.ndim:
         return f"{what} {_is(what)} {a}, {b} is right{relation}", kind
     at = _at(torch.tensor([int(i) for i in where]), names)

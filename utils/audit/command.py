@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Callable
 
 from utils import course
 from utils.audit.equivalents import complaints, read_equivalents
@@ -18,6 +19,7 @@ from utils.audit.workers import judge_all
 from utils.course import Chapter
 from utils.refusal import CannotDo
 
+KEEP_EVERY = 100  # verdicts, after which they are written into the file
 SAMPLE = 40  # mutants of a chapter that --check judges again, though their verdicts are known: always the same ones
 
 
@@ -80,7 +82,7 @@ def audit(
     if check:
         waiting += sample([mutant for mutant in mutants if mutant.hash in before])
     print(f"Chapter {chapter.number}: {len(mutants)} mutants, {len(waiting)} to judge", flush=True)
-    judge_waiting(chapter, waiting, kept.known, jobs)
+    judge_waiting(chapter, waiting, kept.known, jobs, keep=lambda: None if check else kept.write(every))
     known = kept.known
 
     listed = [entry for entry in read_equivalents(chapter) if exercise in (None, entry.exercise)]
@@ -97,7 +99,7 @@ def audit(
         print(table(tallies(mutants, known, equivalent, key=lambda mutant: getattr(mutant, key)), key) + "\n")  # noqa: B023
     if show_survivors:
         surviving = (mutant for mutant in mutants if not known[mutant.hash].killed and mutant.hash not in equivalent)
-        print("\n\n".join(map(shown, surviving)) + "\n")
+        print("".join(f"{shown(mutant)}\n\n" for mutant in surviving), end="")
     if show_named:
         print("\n".join(f"{mutant.exercise} {_said(known[mutant.hash])}: {mutant.change}" for mutant in mutants) + "\n")
 
@@ -109,25 +111,24 @@ def audit(
             wrong += without_changes(chapter, total)
         else:
             with_sentence(chapter, total)
-    if not check:
-        kept.write(every)
     print("".join(f"  {complaint}\n" for complaint in wrong), end="")
     return int(bool(wrong))
 
 
-def judge_waiting(chapter: Chapter, waiting: list[Mutant], known: dict[str, Verdict], jobs: int) -> None:
-    """Put the verdicts on these mutants among the known ones."""
+def judge_waiting(
+    chapter: Chapter, waiting: list[Mutant], known: dict[str, Verdict], jobs: int, keep: Callable[[], None]
+) -> None:
+    """Put the verdicts on these mutants among the known ones; ``keep`` is called now and then, as it may take long."""
     suspects = [Suspect(mutant.hash, mutant.exercise, mutant.object, mutant.cell) for mutant in waiting]
-    start = time.monotonic()
     alone = ((suspect, judge.judge(suspect)) for judge in [Judge(chapter)] for suspect in suspects)
-    judged = judge_all(chapter, suspects, jobs) if jobs else alone
-    for number, (suspect, verdict) in enumerate(judged, start=1):
+    start = time.monotonic()
+    for number, (suspect, verdict) in enumerate(judge_all(chapter, suspects, jobs) if jobs else alone, start=1):
         known[suspect.hash] = verdict
-        if sys.stderr.isatty():
-            seconds = time.monotonic() - start
-            print(f"\r{number} of {len(suspects)} judged in {seconds:.0f} s ", end="", file=sys.stderr, flush=True)
-    if waiting and sys.stderr.isatty():
-        print(file=sys.stderr)
+        if number % KEEP_EVERY == 0 or number == len(suspects):
+            keep()
+            print(
+                f"  {number} of {len(suspects)} judged in {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True
+            )
 
 
 def sample(mutants: list[Mutant]) -> list[Mutant]:

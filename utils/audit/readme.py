@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from utils.atomic_write import write_atomically
 from utils.audit.figures import Tally, percent
 from utils.course import Chapter
 from utils.refusal import CannotDo
@@ -25,7 +26,7 @@ def with_sentence(chapter: Chapter, total: Tally) -> None:
     """Write a chapter's line into the README."""
     path = chapter.root / "README.md"
     if path.exists():
-        path.write_text(_changed(path.read_text(encoding="utf-8"), chapter, total), encoding="utf-8")
+        write_atomically(path, _changed(path.read_text(encoding="utf-8"), chapter, total))
 
 
 def without_changes(chapter: Chapter, total: Tally) -> list[str]:

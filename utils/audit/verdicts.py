@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from utils.atomic_write import write_atomically
 from utils.audit.contents import mark_of, tests_of
 from utils.audit.judging import Verdict
 from utils.audit.mutants import Mutant
@@ -39,8 +40,7 @@ class Verdicts:
         return verdicts
 
     def write(self, mutants: list[Mutant]) -> None:
-        path = verdicts_file(self.chapter)
-        path.write_text(self.as_text(mutants), encoding="utf-8")
+        write_atomically(verdicts_file(self.chapter), self.as_text(mutants))
 
     def as_text(self, mutants: list[Mutant]) -> str:
         """The file for these mutants; an exercise of which not all are known stays as it was in the file."""

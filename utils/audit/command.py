@@ -84,6 +84,8 @@ def audit(
     print(f"Chapter {chapter.number}: {len(mutants)} mutants, {len(waiting)} to judge", flush=True)
     judge_waiting(chapter, waiting, kept.known, jobs, keep=lambda: None if check else kept.write(every))
     known = kept.known
+    if not check:
+        kept.write(every)
 
     listed = [entry for entry in read_equivalents(chapter) if exercise in (None, entry.exercise)]
     equivalent = {hash for entry in listed for hash in entry.mutants}

@@ -193,7 +193,7 @@ def _gradients(
         raise Complaint(f"{name} gave shape {list(result.shape)}, {list(upstream.shape)} is right", kind="type")
     try:
         grads = torch.autograd.grad(result, list(leaves.values()), grad_outputs=upstream, allow_unused=True)
-    except RuntimeError as error:
+    except Exception as error:
         raise explain_exception(f"the backward pass of {name}", error) from None
     named = {key: torch.zeros_like(leaves[key]) if grad is None else grad for key, grad in zip(leaves, grads)}
     border.transcript.note(f"gradients of {name}", named)

@@ -206,15 +206,42 @@ def test_the_full_test_adds_up_and_ends_with_the_counts():
 
 
 def test_the_full_test_fails_when_one_part_does(monkeypatch, capsys):
-    parts = {"good": lambda folder: full_test.Outcome(passed=2), "bad": lambda folder: full_test.Outcome(failed=1)}
+    parts = {"good": lambda room: full_test.Outcome(passed=2), "bad": lambda room: full_test.Outcome(failed=1)}
     monkeypatch.setattr(full_test, "PARTS", parts)
     assert full_test.main([]) == 1
     assert capsys.readouterr().out.endswith("2 passed, 1 failed, 0 skipped\n")
     assert full_test.main(["--only", "good"]) == 0
 
 
+def test_parts_side_by_side_are_each_shown_whole(monkeypatch, capsys):
+    def part(word):
+        def run(room):
+            for _ in range(3):
+                room.say(word)
+                time.sleep(0.05)
+            return full_test.Outcome(passed=1)
+
+        return run
+
+    monkeypatch.setattr(full_test, "PARTS", {"a": part("left"), "b": part("right")})
+    assert full_test.main(["--at-once", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert "left\nleft\nleft\n" in shown and "right\nright\nright\n" in shown
+
+
+def test_every_test_file_is_in_one_part_of_the_full_test(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(full_test, "pytest", lambda room, *options: asked.append(options) or full_test.Outcome(1))
+    room = full_test.Room(tmp_path)
+    full_test.run_tooling(room)
+    full_test.prove_checkers(room)
+    named = [option.removeprefix("--ignore=") for options in asked for option in options if option != "-rs"]
+    for path in paths.REPO.glob("tests/**/test_*.py"):
+        assert any(path == paths.REPO / name or paths.REPO / name in path.parents for name in named), path
+
+
 def test_pytest_that_could_not_start_counts_as_a_failure(tmp_path):
-    outcome = full_test.pytest(tmp_path, "no_such_file.py")
+    outcome = full_test.pytest(full_test.Room(tmp_path), "no_such_file.py")
     assert outcome.failed == 1 and outcome.passed == 0
 
 
@@ -226,7 +253,7 @@ def test_a_report_is_counted(tmp_path):
 
 
 def test_the_full_test_leaves_the_learners_work_alone(tmp_path):
-    environment = full_test.environment(tmp_path)
+    environment = full_test.Room(tmp_path).environment
     assert environment["CIRCUITS_WORK"].startswith(str(tmp_path)) and environment["HF_HUB_OFFLINE"] == "1"
 
 

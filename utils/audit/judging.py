@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 
 from utils.checking.cells import make_cell
 from utils.checking.mistakes import changed_cells, defining_cell, load_mistakes, solution_cells
-from utils.checking.naming import choose, is_telling
+from utils.checking.naming import Tried, name_mistake
 from utils.checking.run import Submission, TestResult, run
 from utils.course import Chapter, Exercise
 
@@ -59,7 +60,7 @@ class Judge:
     def prepare(self, number: str) -> float:
         """Do once what all mutants of an exercise need; seconds of processor time that each of them may take."""
         for name in self.exercises[number].objects:
-            _mistakes(self, name)
+            _tried(self, name)
         return _patience(self, number)
 
     def judge(self, suspect: Suspect) -> Verdict:
@@ -81,16 +82,12 @@ class Judge:
         return Verdict(how, tuple(result.test for result in refused), mistake)
 
     def named(self, exercise: Exercise, results: list[TestResult]) -> str:
-        """The mistake that the notebook names; here every test is compared, where a notebook stops after half a second."""
+        """The mistake that the notebook names; here all tests are compared, where a notebook stops after half a second."""
         for name in exercise.objects:
             of_name = [result for result in results if name in result.objects]
-            telling = {result.test for result in of_name if is_telling(result)}
-            mistakes = [mistake for mistake in load_mistakes(self.chapter) if mistake.object == name]
-            if telling and mistakes:
-                seen = {result.test: result.transcript for result in of_name}
-                chosen = choose(mistakes, seen, telling, _mistakes(self, name))
-                if chosen:
-                    return chosen.name
+            mistake = name_mistake(self.chapter, name, of_name, tried=_tried(self, name), budget=math.inf)
+            if mistake:
+                return mistake.name
         return ""
 
     def still_accepts_the_solution(self, number: str) -> bool:
@@ -102,14 +99,15 @@ class Judge:
 
 
 @lru_cache(maxsize=4)
-def _mistakes(judge: Judge, name: str) -> dict[tuple[str, str], TestResult]:
+def _tried(judge: Judge, name: str) -> Tried:
     """How every named mistake of an object fares in every test."""
+    mistakes = [mistake for mistake in load_mistakes(judge.chapter) if mistake.object == name]
     submissions = [
-        Submission(mistake.label, cells=changed_cells(judge.chapter, mistake), focus=[name])
-        for mistake in load_mistakes(judge.chapter)
-        if mistake.object == name
+        Submission(mistake.label, cells=changed_cells(judge.chapter, mistake), focus=[name]) for mistake in mistakes
     ]
-    return {(result.submission, result.test): result for result in run(judge.chapter, submissions)}
+    tried = Tried()
+    tried.add(judge.chapter, {(made.submission, made.test): made for made in run(judge.chapter, submissions)})
+    return tried
 
 
 @lru_cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import inspect
 import io
@@ -14,11 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from utils.checking.complaints import Complaint
-from utils.checking.exceptions import explain_exception
+from utils.checking.side import HERE, Here, Raised
 from utils.checking.transcript import Transcript, fields_of, frozen, is_record
 
 PRINTED_LIMIT = 2_000  # characters of the learner's prints that a card shows
-STUB = re.compile(r"\d+\.\d+[a-z]? \w+: ")  # what a stub raises; PyTorch raises NotImplementedError for other reasons
 KINDS = {
     "dict": (dict,),
     "list": (list,),
@@ -49,17 +47,24 @@ def unwrap(value: Any) -> Any:
 
 
 class Border:
-    """What one test and one submission share: the device, the record of what came back, what was printed."""
+    """What one test and one submission share: the device, the record of what came back, what was printed.
 
-    def __init__(self, device: torch.device):
+    ``side`` is where the learner's objects live: in this process, or behind a pipe. ``gradients`` says whether PyTorch
+    records them when the learner's code is called; a chapter whose notebook turns them off sets it to False.
+    """
+
+    def __init__(self, device: torch.device, side: Here = HERE):
         self.device = device
+        self.side = side
+        self.gradients = True
         self.transcript = Transcript()
         self.printed = ""
         self.models: list[nn.Module] = []
 
     def call(self, label: str, target: Callable, args: tuple, kwargs: dict) -> Any:
         """Call the learner's code with copies of the tensors; complain in words if it raises or changes its arguments."""
-        check_signature(label, target, args, kwargs)
+        signature = self.side.signature(target)
+        check_signature(label, signature, args, kwargs)
         given = [unwrap(arg) for arg in args], {key: unwrap(arg) for key, arg in kwargs.items()}
         copies = copied(given[0]), copied(given[1])
         models = [model for model in _models(given) if _parameters(model) <= WATCHED_PARAMETERS]
@@ -67,15 +72,10 @@ class Border:
         before = [_state(model) for model in models]
         prints = io.StringIO()
         try:
-            with contextlib.redirect_stdout(prints), torch.enable_grad():
-                result = target(*copies[0], **copies[1])
-        except Complaint:
-            raise
-        except (Exception, SystemExit) as error:
-            self.transcript.note(label, f"raised {type(error).__name__}")
-            if isinstance(error, NotImplementedError) and STUB.match(str(error)):
-                raise Complaint(str(error), kind="unwritten") from None
-            raise explain_exception(label, error, target) from None
+            result, gradients = self.side.call(label, target, *copies, prints, self.gradients)
+        except Raised as raised:
+            self.transcript.note(label, f"raised {raised.name}")
+            raise raised.complaint from None
         finally:
             self.printed = (self.printed + prints.getvalue())[:PRINTED_LIMIT]
         self.transcript.note(label, result)
@@ -84,7 +84,8 @@ class Border:
             changed = {name: value for name, value in _state(model).items() if not torch.equal(value, old[name])}
             if changed:
                 self.transcript.note(f"{label} changed the model", changed)
-        _complain_if_changed(label, target, given, copies)
+        _complain_if_changed(label, signature, given, copies)
+        _complain_if_switched(label, self.gradients, gradients)
         return result
 
 
@@ -104,11 +105,9 @@ def copied(value: Any) -> Any:
     return value
 
 
-def check_signature(label: str, target: Callable, args: tuple, kwargs: dict) -> None:
-    """Complain if ``target`` cannot be called with these arguments."""
-    try:
-        signature = inspect.signature(target.forward if isinstance(target, nn.Module) else target)
-    except (TypeError, ValueError):
+def check_signature(label: str, signature: inspect.Signature | None, args: tuple, kwargs: dict) -> None:
+    """Complain if what has this signature cannot be called with these arguments."""
+    if signature is None:
         return
     try:
         signature.bind(*args, **kwargs)
@@ -149,23 +148,30 @@ def _in_words(returns: str) -> str:
     return f"a tensor [{axes[1]}]" if axes[1] else "a tensor that holds one number (no .item() or float())"
 
 
-def _complain_if_changed(label: str, target: Callable, given: Any, copies: Any) -> None:
-    try:
-        names = list(inspect.signature(target.forward if isinstance(target, nn.Module) else target).parameters)
-    except (TypeError, ValueError):
-        names = []
+def _complain_if_changed(label: str, signature: inspect.Signature | None, given: Any, copies: Any) -> None:
+    names = list(signature.parameters) if signature else []
     named = [
         (names[i] if i < len(names) else f"argument {i}", a, b) for i, (a, b) in enumerate(zip(given[0], copies[0]))
     ]
     named += [(key, given[1][key], copies[1][key]) for key in given[1]]
     for name, before, after in named:
-        if _changed(before, after):
+        if differs(before, after):
             raise Complaint(
                 f"{label} changed its argument `{name}` in place",
                 rule="a function leaves its arguments as they were and returns something new",
                 look_at="calls that end in _ (such as masked_fill_), +=, *=, /= and assignments into slices",
                 kind="in_place",
             )
+
+
+def _complain_if_switched(label: str, before: bool, after: bool) -> None:
+    if before != after:
+        on, off = ("on", "off") if after else ("off", "on")
+        raise Complaint(
+            f"{label} turned gradients {on}, and they are still {on}",
+            rule=f"gradients are {off} here, and whoever wants them {on} turns them {on} for a moment",
+            look_at=f"torch.set_grad_enabled({after}); `with torch.{'enable' if after else 'no'}_grad():` undoes itself at its end",
+        )
 
 
 def _complain_if_nan(label: str, result: Any, given: Any) -> None:
@@ -191,15 +197,16 @@ def _any_nan(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and any(_any_nan(item) for item in value)
 
 
-def _changed(before: Any, after: Any) -> bool:
+def differs(before: Any, after: Any) -> bool:
+    """Whether plain data, of the kinds that `copied` copies, is no longer what it was."""
     if type(before) is Tensor:
         return before is not after and not _equal(before, after)
     if type(before) is dict:
-        return before.keys() != after.keys() or any(_changed(before[key], after[key]) for key in before)
+        return before.keys() != after.keys() or any(differs(before[key], after[key]) for key in before)
     if type(before) in (list, tuple):
-        return len(before) != len(after) or any(_changed(x, y) for x, y in zip(before, after))
+        return len(before) != len(after) or any(differs(x, y) for x, y in zip(before, after))
     if is_record(before):
-        return _changed(fields_of(before), fields_of(after))
+        return differs(fields_of(before), fields_of(after))
     return False
 
 
@@ -232,5 +239,8 @@ def _plain_signature(signature: inspect.Signature) -> str:
 
 
 def article(value: Any) -> str:
-    kind = type(value).__name__
+    return with_article(type(value).__name__)
+
+
+def with_article(kind: str) -> str:
     return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"

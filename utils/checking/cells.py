@@ -35,16 +35,22 @@ class Cell:
 def read_cells(path: Path) -> list[Cell]:
     """The code cells of a ``.ipynb`` or ``.py`` file; an error in one line if the file cannot be read as one."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return cells_in(path.read_bytes(), path.name)
     except FileNotFoundError:
         raise UnreadableSubmission(f"there is no file {path}") from None
+
+
+def cells_in(data: bytes, name: str) -> list[Cell]:
+    """The code cells of the file of this name that holds these bytes."""
+    try:
+        text = data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        raise UnreadableSubmission(f"{path.name} is not UTF-8 text: {error.reason} at byte {error.start}") from None
-    if path.suffix == ".ipynb":
-        return _notebook_cells(path, text)
-    if path.suffix == ".py":
-        return percent_cells(text, path.name)
-    raise UnreadableSubmission(f"{path.name} is neither .ipynb nor .py")
+        raise UnreadableSubmission(f"{name} is not UTF-8 text: {error.reason} at byte {error.start}") from None
+    if name.endswith(".ipynb"):
+        return _notebook_cells(name, text)
+    if name.endswith(".py"):
+        return percent_cells(text, name)
+    raise UnreadableSubmission(f"{name} is neither .ipynb nor .py")
 
 
 def percent_cells(text: str, name: str) -> list[Cell]:
@@ -78,7 +84,7 @@ def make_cell(source: str, place: str, *, key: int = 0) -> Cell:
         return Cell(place, plain, None, message, key)
 
 
-def _notebook_cells(path: Path, text: str) -> list[Cell]:
+def _notebook_cells(name: str, text: str) -> list[Cell]:
     try:
         notebook = json.loads(text)
         raw = notebook["cells"] if "cells" in notebook else notebook["worksheets"][0]["cells"]
@@ -86,8 +92,8 @@ def _notebook_cells(path: Path, text: str) -> list[Cell]:
         sources = [(number, cell.get("source", cell.get("input", ""))) for number, cell in listed]
         joined = [(number, source if isinstance(source, str) else "".join(source)) for number, source in sources]
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise UnreadableSubmission(f"{path.name} is not a Jupyter notebook ({type(error).__name__}: {error})") from None
-    return [make_cell(source, f"{path.name}, cell {number}") for number, source in joined]
+        raise UnreadableSubmission(f"{name} is not a Jupyter notebook ({type(error).__name__}: {error})") from None
+    return [make_cell(source, f"{name}, cell {number}") for number, source in joined]
 
 
 def _without_magics(source: str) -> str:

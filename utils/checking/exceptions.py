@@ -15,6 +15,15 @@ from utils.checking.complaints import Complaint, Frame
 from utils.checking.torch_errors import meaning
 from utils.paths import REPO
 
+STUB = re.compile(r"\d+\.\d+[a-z]? \w+: ")  # what a stub raises; PyTorch raises NotImplementedError for other reasons
+
+
+def unwritten(error: BaseException) -> Complaint | None:
+    """The complaint about a stub, if that is what raised."""
+    if isinstance(error, NotImplementedError) and STUB.match(str(error)):
+        return Complaint(str(error), kind="unwritten")
+    return None
+
 
 def explain_exception(label: str, error: BaseException, target: Any = None) -> Complaint:
     """The exception in one line, with the learner's own frames only; pointed at is the last one inside ``target``."""

@@ -6,16 +6,18 @@ checker works when the object lives behind a pipe.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from utils.checking.border import Border, Handle, article, complain_about_kind
+from utils.checking.border import Border, Handle, complain_about_kind, with_article
 from utils.checking.complaints import Complaint
 from utils.checking.exceptions import explain_exception
+
+# what a backward pass that a learner wrote may raise, beside PyTorch's RuntimeError
+OF_LEARNERS = (ArithmeticError, AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError)
 
 
 class FunctionHandle(Handle):
@@ -45,8 +47,9 @@ class ClassHandle(Handle):
 
     def __call__(self, *args: Any, **kwargs: Any) -> ModuleHandle | ObjectHandle:
         instance = self._border.call(self._name, self._held, args, kwargs)
-        if isinstance(instance, nn.Module):
-            return ModuleHandle(self._name, instance.to(self._border.device), self._border, self._returns)
+        if self._border.side.is_module(instance):
+            self._border.side.move(instance, self._border.device)
+            return ModuleHandle(self._name, instance, self._border, self._returns)
         return ObjectHandle(self._name, instance, self._border)
 
 
@@ -55,11 +58,10 @@ class ObjectHandle(Handle):
 
     def attr(self, attribute: str) -> Any:
         """The value of an attribute or property; a number or tensor is recorded and detached."""
-        own = vars(self._held) if hasattr(self._held, "__dict__") else {}
-        if attribute not in own and inspect.getattr_static(self._held, attribute, None) is None:
+        side = self._border.side
+        if not side.has_attribute(self._held, attribute):
             raise Complaint(f"{self._name} has no attribute `{attribute}`", kind="missing")
-        value = self._border.call(f"{self._name}.{attribute}", lambda: getattr(self._held, attribute), (), {})
-        return detached(value)
+        return detached(self._border.call(f"{self._name}.{attribute}", side.getter(self._held, attribute), (), {}))
 
     def __len__(self) -> int:
         return self._method("__len__")()
@@ -75,9 +77,9 @@ class ObjectHandle(Handle):
         return self._method(method)
 
     def _method(self, method: str) -> Callable:
-        bound = getattr(self._held, method, None)
+        bound = self._border.side.method(self._held, method)
         label = f"{self._name}.{method}"
-        if not callable(bound):
+        if bound is None:
             raise Complaint(f"{self._name} has no method `{method}`", kind="missing")
         return lambda *args, **kwargs: detached(self._border.call(label, bound, args, kwargs))
 
@@ -87,7 +89,9 @@ class ModuleHandle(ObjectHandle):
 
     def load(self, weights: dict[str, Tensor], *, strict: bool = True) -> ModuleHandle:
         """Put copies of ``weights`` into the parameters of these names; complain about missing, mis-shaped and left-over ones."""
-        own = dict(self._held.named_parameters()) | dict(self._held.named_buffers())
+        side = self._border.side
+        parameters = side.parameters(self._held)
+        own = parameters | side.buffers(self._held)
         for name, value in weights.items():
             if name not in own:
                 listed = ", ".join(own) or "no parameters at all (nn.Parameter registers one)"
@@ -103,32 +107,30 @@ class ModuleHandle(ObjectHandle):
                     look_at="__init__",
                     kind="type",
                 )
-        extra = [name for name in dict(self._held.named_parameters()) if name not in weights]
+        extra = [name for name in parameters if name not in weights]
         if strict and extra:
             raise Complaint(
                 f"{self._name} has parameters that the course's does not have: {', '.join(extra)}",
                 look_at="__init__",
                 kind="type",
             )
-        with torch.no_grad():
-            for name, value in weights.items():
-                own[name].copy_(value)
+        side.load(self._held, weights)
         return self
 
     def parameters(self) -> dict[str, Tensor]:
         """Copies of the parameters by name."""
-        copies = {name: value.detach().clone() for name, value in self._held.named_parameters()}
+        copies = {name: value.detach().clone() for name, value in self._parameters().items()}
         self._border.transcript.note(f"{self._name}.parameters", copies)
         return copies
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        shapes = {name: tuple(value.shape) for name, value in self._held.named_parameters()}
+        shapes = {name: tuple(value.shape) for name, value in self._parameters().items()}
         self._border.transcript.note(f"{self._name}.parameter_shapes", shapes)
         return shapes
 
     def double(self) -> ModuleHandle:
         """The same module in float64."""
-        self._held.double()
+        self._border.side.double(self._held)
         return self
 
     def backward(self, *args: Any, upstream: Tensor | tuple[Tensor, ...]) -> Tensor | None:
@@ -136,19 +138,22 @@ class ModuleHandle(ObjectHandle):
 
         Where forward returns a tuple, ``upstream`` is one too.
         """
-        self._held.zero_grad()
+        side = self._border.side
+        side.zero_grad(self._held)
         leaves = [arg.detach().clone().requires_grad_() if _is_float(arg) else arg for arg in args]
         result = self._border.call(self._name, self._held, tuple(leaves), {})
         inputs = {f"argument {place}": leaf for place, leaf in enumerate(leaves) if _is_float(leaf)}
-        parameters = {name: p for name, p in self._held.named_parameters() if p.requires_grad}
+        parameters = {name: value for name, value in self._parameters().items() if value.requires_grad}
         grads = _gradients(self._name, result, upstream, inputs | parameters, self._border)
-        for name, parameter in parameters.items():
-            parameter.grad = grads[name]
+        side.set_gradients(self._held, {name: grads[name] for name in parameters})
         return next((grads[name] for name in inputs), None)
 
     def grads(self) -> dict[str, Tensor]:
         """The parameters' gradients after ``backward``."""
-        return {name: value.grad.clone() for name, value in self._held.named_parameters() if value.grad is not None}
+        return {name: value.grad.clone() for name, value in self._parameters().items() if value.grad is not None}
+
+    def _parameters(self) -> dict[str, Tensor]:
+        return self._border.side.parameters(self._held)
 
 
 def handle(name: str, value: Any, border: Border, returns: str = "") -> Any:
@@ -156,13 +161,14 @@ def handle(name: str, value: Any, border: Border, returns: str = "") -> Any:
 
     ``returns`` is the annotation of what the course's own function, or module, of that name returns.
     """
-    if inspect.isclass(value) and issubclass(value, torch.autograd.Function):
-        return FunctionHandle(f"{name}.apply", value.apply, border, returns)
-    if inspect.isclass(value):
+    kind, type_name = border.side.describe(value)
+    if kind == "autograd function":
+        return FunctionHandle(f"{name}.apply", border.side.apply(value), border, returns)
+    if kind == "class":
         return ClassHandle(name, value, border, returns)
-    if callable(value):
+    if kind == "function":
         return FunctionHandle(name, value, border, returns)
-    raise Complaint(f"{name} is {article(value)}, not a function or a class", kind="type")
+    raise Complaint(f"{name} is {with_article(type_name)}, not a function or a class", kind="type")
 
 
 def detached(value: Any) -> Any:
@@ -181,32 +187,32 @@ def detached(value: Any) -> Any:
 def _gradients(
     name: str, result: Any, upstream: Tensor | tuple[Tensor, ...] | None, leaves: dict[str, Tensor], border: Border
 ) -> dict[str, Tensor]:
-    if isinstance(upstream, tuple):
-        result, upstream = _joined(name, result, upstream)
-    if not isinstance(result, Tensor) or not result.requires_grad:
+    several = isinstance(upstream, tuple)
+    if several:
+        _expect_shapes(name, result, upstream)
+    given = result if several else (result,)
+    if not any(isinstance(each, Tensor) and each.requires_grad for each in given):
         raise Complaint(
             f"no gradient flows through {name}",
             rule="training needs a gradient from the result back to the inputs and parameters",
             look_at="detach(), .data, .item(), torch.no_grad() or a new tensor made from numbers",
         )
-    if upstream is not None and upstream.shape != result.shape:
+    if not several and upstream is not None and upstream.shape != result.shape:
         raise Complaint(f"{name} gave shape {list(result.shape)}, {list(upstream.shape)} is right", kind="type")
     try:
-        grads = torch.autograd.grad(result, list(leaves.values()), grad_outputs=upstream, allow_unused=True)
-    except Exception as error:
+        grads = border.side.gradients(result, upstream, list(leaves.values()))
+    except OF_LEARNERS as error:
         raise explain_exception(f"the backward pass of {name}", error) from None
     named = {key: torch.zeros_like(leaves[key]) if grad is None else grad for key, grad in zip(leaves, grads)}
     border.transcript.note(f"gradients of {name}", named)
     return named
 
 
-def _joined(name: str, results: Any, upstream: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    """Several results as one vector, and what is sent back to them as another."""
+def _expect_shapes(name: str, results: Any, upstream: tuple[Tensor, ...]) -> None:
     kinds = isinstance(results, tuple) and len(results) == len(upstream)
     if not kinds or any(not isinstance(r, Tensor) or r.shape != up.shape for r, up in zip(results, upstream)):
         shapes = ", ".join(str(list(up.shape)) for up in upstream)
         raise Complaint(f"{name} did not give a tuple of tensors {shapes}", kind="type")
-    return torch.cat([r.flatten() for r in results]), torch.cat([up.flatten() for up in upstream])
 
 
 def _is_float(value: Any) -> bool:

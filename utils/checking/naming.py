@@ -29,36 +29,79 @@ def _only_new_garbage() -> Iterator[None]:
         gc.unfreeze()
 
 
+class Tried:
+    """How mistakes have fared in tests, kept for those who name many: with the same inputs they fare the same again."""
+
+    def __init__(self) -> None:
+        self.results: dict[tuple[str, str, str], TestResult] = {}
+
+    def missing(self, chapter: Chapter, mistakes: list[Mistake], test: str) -> list[Mistake]:
+        return [mistake for mistake in mistakes if (chapter.name, mistake.label, test) not in self.results]
+
+    def add(self, chapter: Chapter, made: dict[tuple[str, str], TestResult]) -> None:
+        self.results |= {(chapter.name, *key): result for key, result in made.items()}
+
+    def of(
+        self, chapter: Chapter, mistakes: list[Mistake], tests: list[TestResult]
+    ) -> dict[tuple[str, str], TestResult]:
+        keys = [(mistake.label, result.test) for mistake in mistakes for result in tests]
+        return {key: self.results[(chapter.name, *key)] for key in keys if (chapter.name, *key) in self.results}
+
+
 @_only_new_garbage()
 def name_mistake(
-    chapter: Chapter, name: str, results: list[TestResult], *, device: str = "auto", seed: int = 0
+    chapter: Chapter,
+    name: str,
+    results: list[TestResult],
+    *,
+    device: str = "auto",
+    seed: int = 0,
+    tried: Tried | None = None,
+    budget: float = TIME_BUDGET,
 ) -> Mistake | None:
     """The mistake of object ``name`` whose results equal these, in every failed test that got as far as a value; None if there is none.
 
     ``results`` are those of one submission for the tests of this object. All mistakes try the quickest failed test;
-    only those that give the same values there try the others. Tests that the submission passed do nothing but choose
-    among several.
+    only those that give the same values there try the others, as far as the budget of seconds allows. Tests that the
+    submission passed do nothing but choose among several.
     """
-    telling = sorted((result for result in results if is_telling(result)), key=_duration)
+    memory = tried or Tried()
+    telling = sorted((result for result in results if _is_telling(result)), key=_duration)
     rivals = [mistake for mistake in load_mistakes(chapter) if mistake.object == name]
     if not telling or not rivals:
         return None
     first, seen = telling[0], {result.test: result.transcript for result in results}
     failed = {result.test for result in telling}
-    tried = _results(chapter, name, rivals, [first], device, seed)
-    rivals = [mistake for mistake in rivals if first.transcript.equals(tried[mistake.label, first.test].transcript)]
+    made = _results(chapter, name, rivals, [first], device, seed, memory)
+    rivals = [mistake for mistake in rivals if first.transcript.equals(made[mistake.label, first.test].transcript)]
     passed = [result for result in results if result.passed] if len(rivals) > 1 else []
-    others = _affordable(telling[1:], passed, len(rivals))
+    others = _affordable(telling[1:], passed, len(rivals), budget)
     if rivals and others:
-        tried |= _results(chapter, name, rivals, others, device, seed)
+        made |= _results(chapter, name, rivals, others, device, seed, memory)
     compared = {first.test, *(result.test for result in others)}
-    return choose(rivals, {test: seen[test] for test in compared}, failed, tried)
+    return choose(rivals, {test: seen[test] for test in compared}, failed, made)
 
 
 def _results(
+    chapter: Chapter,
+    name: str,
+    mistakes: list[Mistake],
+    tests: list[TestResult],
+    device: str,
+    seed: int,
+    memory: Tried,
+) -> dict[tuple[str, str], TestResult]:
+    """How each of the mistakes fares in each of the tests, which are run for those of whom that is not known yet."""
+    unknown = [result for result in tests if memory.missing(chapter, mistakes, result.test)]
+    wanting = {mistake.label: mistake for each in unknown for mistake in memory.missing(chapter, mistakes, each.test)}
+    if unknown:
+        memory.add(chapter, _run(chapter, name, list(wanting.values()), unknown, device, seed))
+    return memory.of(chapter, mistakes, tests)
+
+
+def _run(
     chapter: Chapter, name: str, mistakes: list[Mistake], tests: list[TestResult], device: str, seed: int
 ) -> dict[tuple[str, str], TestResult]:
-    """How each of the mistakes fares in each of the tests."""
     submissions = [
         Submission(mistake.label, cells=changed_cells(chapter, mistake), focus=[name]) for mistake in mistakes
     ]
@@ -83,19 +126,21 @@ def choose(
     return best
 
 
-def is_telling(result: TestResult) -> bool:
+def _is_telling(result: TestResult) -> bool:
     """A failed test in which the object gave values, not an exception or nothing at all."""
     if result.complaint is None or result.complaint.kind in ("unwritten", "missing", "signature", "raised"):
         return False
     return result.transcript.tells_something
 
 
-def _affordable(telling: list[TestResult], passed: list[TestResult], n_mistakes: int) -> list[TestResult]:
+def _affordable(
+    telling: list[TestResult], passed: list[TestResult], n_mistakes: int, budget: float
+) -> list[TestResult]:
     """Tests that fit into the time budget: failed ones before passed ones, quick ones before slow ones."""
     chosen, spent = [], 0.0
     for result in [*telling, *sorted(passed, key=_duration)]:
         spent += result.seconds * n_mistakes
-        if spent <= TIME_BUDGET:
+        if spent <= budget:
             chosen.append(result)
     return chosen
 

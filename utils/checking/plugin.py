@@ -22,6 +22,7 @@ from utils.checking.exceptions import learner_frames
 from utils.checking.handles import handle
 from utils.checking.mistakes import returned_kinds, solution_cells
 from utils.checking.run import Plan, Submission, TestResult, undisturbed
+from utils.checking.side import HERE
 from utils.models.device import choose_device
 
 BORDER = pytest.StashKey[Border]()
@@ -71,8 +72,12 @@ def draw(request: pytest.FixtureRequest, device: torch.device) -> Draw:
 @pytest.fixture
 def border(request: pytest.FixtureRequest, device: torch.device) -> Iterator[Border]:
     """What this test and this submission share."""
-    made = request.node.stash[BORDER] = Border(device)
+    submission = _submission_of(request.node)
+    side = submission.side if submission else HERE
+    made = request.node.stash[BORDER] = Border(device, side)
+    side.begin(request.node.originalname, _objects_among(request.node._fixtureinfo.argnames, _plan(request.config)))
     yield made
+    side.end()
     for model in made.models:
         _clean(model)
 

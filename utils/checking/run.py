@@ -18,6 +18,7 @@ import torch
 
 from utils.checking.cells import Cell, UnreadableSubmission, read_cells
 from utils.checking.complaints import Complaint
+from utils.checking.side import HERE, Here
 from utils.checking.slicing import namespace_of
 from utils.checking.transcript import Transcript
 from utils.course import Chapter
@@ -36,7 +37,12 @@ threads = 1
 
 
 class Submission:
-    """Somebody's objects by name, made when they are first asked for. ``focus`` limits the tests to those of these objects."""
+    """Somebody's objects by name, made when they are first asked for. ``focus`` limits the tests to those of these objects.
+
+    ``side`` is where these objects live: here in this process.
+    """
+
+    side: Here = HERE
 
     def __init__(
         self,
@@ -136,6 +142,8 @@ def run(
     seed: int = 0,
 ) -> list[TestResult]:
     """Run the chapter's tests against each submission, those of its ``focus`` only; nothing outside is disturbed."""
+    if not submissions:
+        return []  # to pytest, none would mean the solutions
     plan = Plan([chapter], list(submissions), set(tests) if tests is not None else None, device, seed)
     _forget_if_changed(chapter.checker)
     arguments = [str(chapter.checker), "--rootdir", str(REPO), *QUIET_PYTEST]

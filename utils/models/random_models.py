@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from transformer_lens import TransformerBridge
 
 MOST_KEPT = 48  # models for `borrow_bridge`, of half a megabyte each: more than any one exercise asks for
-# attributes that `_Kept.put_back` sees to itself, and one in which a bridge keeps what it has looked up
+# attributes that `Restorable.put_back` sees to itself, and one in which a bridge keeps what it has looked up
 PUT_BACK = {"_buffers", "bwd_hooks", "ctx", "fwd_hooks", "_block_alias_cache"}
 
 
@@ -74,23 +74,24 @@ def borrow_bridge(
     to it. Who asks again with a generator in the same state gets the same object, so the borrower before must be done.
     """
     key = (cfg, str(device or "cpu"), generator.get_state().numpy().tobytes())
-    kept = _kept.pop(key, None)
+    kept, generator_state = _kept.pop(key, (None, None))
     if kept is None or not kept.put_back():
-        kept = _Kept(random_bridge(cfg, generator, device), generator.get_state())
-    _kept[key] = kept
+        kept = Restorable(random_bridge(cfg, generator, device))
+        generator_state = generator.get_state()
+    _kept[key] = kept, generator_state
     while len(_kept) > MOST_KEPT:
         del _kept[next(iter(_kept))]  # the one that was asked for longest ago
-    generator.set_state(kept.generator_state)
+    generator.set_state(generator_state)
     return kept.model
 
 
-class _Kept:
+class Restorable:
     """A model, and what is needed to see whether it is still as it was built and to put back what can be put back."""
 
-    def __init__(self, model: TransformerBridge, generator_state: torch.Tensor):
+    def __init__(self, model: TransformerBridge):
         import torch
 
-        self.model, self.generator_state = model, generator_state
+        self.model = model
         with torch.no_grad():
             model.run_with_cache(torch.zeros(1, 1, dtype=torch.long, device=model.W_E.device))  # wires hooks of its own
         self.tensors = [(tensor.detach().clone(), tensor.requires_grad) for tensor in _tensors(model)]
@@ -131,4 +132,4 @@ def _same(before: list[Any], now: list[Any]) -> bool:
     return len(before) == len(now) and all(map(operator.is_, before, now))
 
 
-_kept: dict[tuple, _Kept] = {}
+_kept: dict[tuple, tuple[Restorable, torch.Tensor]] = {}

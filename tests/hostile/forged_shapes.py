@@ -1,0 +1,32 @@
+# passes: total weigh
+# says: no answer
+
+import json
+import os
+import struct
+
+
+class Pickled:
+    def __reduce__(self):
+        return os.system, ("touch OUTSIDE/pickled",)
+
+
+def send(header):
+    os.write(3, struct.pack("<IQ", len(header), 0) + header)
+
+
+def double(x):
+    send(
+        json.dumps(
+            {"v": {"l": ["done", {"l": []}, {"t": 0}]}, "t": [["float32", [float("nan"), -1], "cpu", False]]}
+        ).encode()
+    )
+    return x
+
+
+def total(x):
+    return x.sum()
+
+
+def weigh(model, x):
+    return model(x)

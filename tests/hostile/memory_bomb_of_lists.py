@@ -1,0 +1,16 @@
+# passes: total weigh
+# says: memory
+
+
+def double(x):
+    kept = [x]
+    while True:
+        kept += kept
+
+
+def total(x):
+    return x.sum()
+
+
+def weigh(model, x):
+    return model(x)

@@ -1,0 +1,78 @@
+"""This file knows how to prove that the grader judges as the notebook does: solutions, stubs and every named mistake."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+
+from utils import course
+from utils.checking.cells import Cell
+from utils.checking.mistakes import changed_cells, load_mistakes
+from utils.course import Chapter, Exercise
+from utils.grading.grader import Grader
+
+
+def wrong_solutions(grader: Grader, chapter: Chapter) -> Iterator[str]:
+    """Which exercises do not pass with their solution."""
+    for report in grader.grade(chapter.source, chapter, chapter.exercises):
+        if not report.passed:
+            yield f"solution of {report.exercise.number}: {report.complaint or 'no test'}"
+
+
+def wrong_stubs(grader: Grader, chapter: Chapter) -> Iterator[str]:
+    """Which exercises of the student notebook are not refused, in every test, as not written yet."""
+    for report in grader.grade(chapter.student_notebook, chapter, chapter.exercises):
+        kinds = {result.complaint.kind if result.complaint else "passed" for result in report.results}
+        if kinds != {"unwritten"}:
+            yield f"stub of {report.exercise.number}: {', '.join(sorted(kinds))}"
+
+
+def wrong_mistakes(grader: Grader, chapter: Chapter, every: int = 1, offset: int = 0) -> Iterator[str]:
+    """Which of the named mistakes, or of every n-th, are not refused in their own sentence."""
+    for mistake in load_mistakes(chapter)[offset::every]:
+        exercise = exercise_of(chapter, mistake.object)
+        data = notebook(changed_cells(chapter, mistake))
+        for report in grader.grade_bytes(data, "mistake.ipynb", chapter, [exercise]):
+            named = report.mistake.label if report.mistake else "nothing"
+            if report.passed:
+                yield f"{mistake.label}: passes"
+            elif named != mistake.label:
+                yield f"{mistake.label}: taken for {named}; {report.complaint}"
+
+
+def exercise_of(chapter: Chapter, name: str) -> Exercise:
+    return next(exercise for exercise in chapter.exercises if name in exercise.objects)
+
+
+def notebook(cells: list[Cell]) -> bytes:
+    """A notebook of these cells."""
+    listed = [{"cell_type": "code", "metadata": {}, "outputs": [], "source": cell.source} for cell in cells]
+    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": listed}).encode()
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m utils.grading.prove", description="Prove the grader.")
+    parser.add_argument("chapter", nargs="?", default="1")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="every N-th of the named mistakes only")
+    parser.add_argument("--offset", type=int, default=0, metavar="N", help="beginning with the N-th")
+    options = parser.parse_args(argv)
+    chapter = course.chapter(options.chapter)
+    count = 0
+    with Grader() as grader:
+        print(grader.level, flush=True)
+        for lines in (
+            wrong_solutions(grader, chapter),
+            wrong_stubs(grader, chapter),
+            wrong_mistakes(grader, chapter, options.every, options.offset),
+        ):
+            for line in lines:
+                count += 1
+                print(line, flush=True)
+    tried = len(load_mistakes(chapter)[options.offset :: options.every])
+    print(f"chapter {chapter.number}: {len(chapter.exercises)} exercises, {tried} mistakes: {count} wrong")
+    return int(bool(count))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

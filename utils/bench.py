@@ -54,6 +54,13 @@ def main(argv: list[str]) -> int:
         action="store_true",
         help="time the patching sweeps of chapter 4 on the organism: TransformerLens' own and one by one, in few passes",
     )
+    parser.add_argument(
+        "--grading", action="store_true", help="measure the grader; with --help, what there is to measure"
+    )
+    if "--grading" in argv:
+        from utils.bench_grading import main as bench_grading
+
+        return bench_grading([argument for argument in argv if argument != "--grading"])
     options = parser.parse_args(argv)
     if options.ablation:
         print(f"{ablation()}; {machine()}")

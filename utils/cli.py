@@ -19,6 +19,7 @@ COMMANDS = {
     "reset": ("utils.reset", "a fresh copy of a chapter, beside your old one: circuits reset 1"),
     "doctor": ("utils.doctor", "what is installed here, and what to do about what is missing"),
     "models": ("utils.model_list", "the models of the course, and where they lie"),
+    "grade": ("utils.grading.command", "grade many notebooks that nobody trusts: circuits grade submissions/"),
     "build": ("utils.authoring.build", "for authors: make the notebooks from solutions/*.py"),
     "bench": ("utils.bench", "for authors: measure how long checks take"),
 }

@@ -124,6 +124,16 @@ def centre(x):
 @pytest.fixture
 def tiny(tmp_path: Path) -> course.Chapter:
     """A chapter with two exercises, in a folder of its own."""
+    return make_tiny(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def tiny_of_module(tmp_path_factory: pytest.TempPathFactory) -> course.Chapter:
+    """The same, made once for all tests of a file."""
+    return make_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+def make_tiny(root: Path) -> course.Chapter:
     name = "01_tiny"
     for folder, file, text in (
         ("solutions", f"{name}.py", SOURCE),
@@ -131,9 +141,9 @@ def tiny(tmp_path: Path) -> course.Chapter:
         ("tests", f"mistakes_{name}.py", MISTAKES),
         ("tests", f"right_answers_{name}.py", RIGHT_ANSWERS),
     ):
-        (tmp_path / folder).mkdir(exist_ok=True)
-        (tmp_path / folder / file).write_text(text, encoding="utf-8")
-    (tmp_path / "chapters").mkdir()
-    notebook = serialise(student_notebook(read_source(tmp_path / "solutions" / f"{name}.py")))
-    (tmp_path / "chapters" / f"{name}.ipynb").write_text(notebook, encoding="utf-8")
-    return course.chapter(name, root=tmp_path)
+        (root / folder).mkdir(exist_ok=True)
+        (root / folder / file).write_text(text, encoding="utf-8")
+    (root / "chapters").mkdir()
+    notebook = serialise(student_notebook(read_source(root / "solutions" / f"{name}.py")))
+    (root / "chapters" / f"{name}.ipynb").write_text(notebook, encoding="utf-8")
+    return course.chapter(name, root=root)

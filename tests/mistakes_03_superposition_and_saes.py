@@ -3246,6 +3246,37 @@ MISTAKES = [
         "the first position is left out here already; gather all positions, and leave out what you like afterwards",
         change=[("kept.append(activation)", "kept.append(activation[:, 1:])")],
     ),
+    Mistake(
+        "gather_activations",
+        "number of batches",
+        "batch_size is taken for the number of parts, as in chunk; it is the size of a part, as in split",
+        change=[("tokens.split(batch_size)", "tokens.chunk(batch_size)")],
+    ),
+    Mistake(
+        "gather_activations",
+        "a cache of all places",
+        "run_with_cache keeps every activation of every layer; read the one place with a hook",
+        write="""
+        def gather_activations(model, tokens, hook_name, batch_size=64):
+            with torch.no_grad():
+                return torch.cat([model.run_with_cache(part)[1][hook_name] for part in tokens.split(batch_size)])
+        """,
+    ),
+    Mistake(
+        "gather_activations",
+        "a hook more with each batch",
+        "each batch adds another hook, so later batches are kept several times; use run_with_hooks, or add one hook before the loop",
+        write="""
+        def gather_activations(model, tokens, hook_name, batch_size=64):
+            kept = []
+            with torch.no_grad():
+                for part in tokens.split(batch_size):
+                    model.add_hook(hook_name, lambda x, hook: kept.append(x))
+                    model(part)
+            model.reset_hooks()
+            return torch.cat(kept)
+        """,
+    ),
     # 3.28
     Mistake(
         "l0",
@@ -3304,6 +3335,24 @@ MISTAKES = [
             counts = (f > 0).sum(dim=-1).double()
             return (counts.sum() / (counts > 0).sum().clamp(min=1)).item()
         """,
+    ),
+    Mistake(
+        "l0",
+        "over the first axis",
+        "the active features are divided by the length of the first axis; with texts and positions, all of both are examples",
+        change=[("(f > 0).sum(dim=-1).double().mean()", "((f > 0).sum() / len(f))")],
+    ),
+    Mistake(
+        "l0",
+        "counted along the first axis",
+        "dim=0 counts on how many examples a feature is active; the features of an example are the last axis: dim=-1",
+        change=[(".sum(dim=-1)", ".sum(dim=0)")],
+    ),
+    Mistake(
+        "l0",
+        "a whole number",
+        "the mean is cut off to a whole number; a mean count may have a fraction",
+        change=[(".item()", ".long().item()")],
     ),
     # 3.29
     Mistake(
@@ -3392,6 +3441,36 @@ MISTAKES = [
             ("(x - x.mean(dim=0)).square().sum()", "(x - x.mean(dim=0)).norm(dim=-1).sum()"),
         ],
     ),
+    Mistake(
+        "explained_variance",
+        "one example less",
+        "x.var() divides by one example less than there are, and the mean of squared errors does not; sum both, or correction=0",
+        change=[("1 - residual / total", "1 - residual / total * (len(x) - 1) / len(x)")],
+    ),
+    Mistake(
+        "explained_variance",
+        "the variance of all numbers",
+        "x.var() is measured about one number for all dimensions; the mean example is a vector: x.mean(dim=0)",
+        change=[("1 - residual / total", "1 - (residual / x.numel()) / x.var()")],
+    ),
+    Mistake(
+        "explained_variance",
+        "a ratio of lengths",
+        "the root is taken of both sums before they are divided; a variance is made of squares",
+        change=[("1 - residual / total", "1 - residual.sqrt() / total.sqrt()")],
+    ),
+    Mistake(
+        "explained_variance",
+        "two kinds of mean",
+        "the errors are summed over dimensions and the total is averaged over them; treat both alike",
+        change=[("1 - residual / total", "1 - residual / total * x.shape[-1]")],
+    ),
+    Mistake(
+        "explained_variance",
+        "nothing below 0",
+        "values below 0 are cut off; a reconstruction that is worse than the mean explains less than nothing",
+        change=[("(1 - residual / total)", "(1 - residual / total).clamp(min=0)")],
+    ),
     # 3.30
     Mistake(
         "dead_fraction",
@@ -3441,11 +3520,29 @@ MISTAKES = [
         "features whose mean is small count as dead; one that is active once, and weakly, is alive: any(f > 0)",
         change=[("(f > 0).flatten(0, -2).any(dim=0)", "f.flatten(0, -2).mean(dim=0) > 1e-2")],
     ),
+    Mistake(
+        "dead_fraction",
+        "seldom active",
+        "features that are active on less than a hundredth of the examples count as dead; one example is enough to be alive",
+        change=[(".any(dim=0)", ".float().mean(dim=0) >= 0.01")],
+    ),
+    Mistake(
+        "dead_fraction",
+        "over the examples",
+        "the dead features are divided by the number of examples; divide by the number of features",
+        change=[("(~alive).double().mean()", "((~alive).sum() / (f.numel() // f.shape[-1]))")],
+    ),
+    Mistake(
+        "dead_fraction",
+        "judged by the last text",
+        "only the last entry of the first axis is looked at; a feature may be active on any example",
+        change=[("(f > 0).flatten(0, -2).any(dim=0)", "(f[-1:] > 0).flatten(0, -2).any(dim=0)")],
+    ),
     # 3.31
     Mistake(
         "loss_recovered",
         "zero ablation",
-        "the baseline puts 0 in place of the activation, which flatters every SAE; put its mean there",
+        "the baseline is 0, which flatters every SAE (x.mean() over all axes is 0 too, in a centred stream); put the mean vector there",
         change=[("x.mean(dim=(0, 1)).expand_as(x)", "torch.zeros_like(x)")],
     ),
     Mistake(
@@ -3525,6 +3622,41 @@ MISTAKES = [
         "error kept",
         "the SAE's error is added to its reconstruction, which is x again; here the reconstruction stands alone",
         change=[("sae.decode(sae.encode(x))", "sae.decode(sae.encode(x)) + (x - sae.decode(sae.encode(x)))")],
+    ),
+    Mistake(
+        "loss_recovered",
+        "the mean of the reconstruction",
+        "the baseline is the mean of what the SAE reconstructs; take the mean of the activation itself",
+        change=[("x.mean(dim=(0, 1)).expand_as(x)", "sae.decode(sae.encode(x)).mean(dim=(0, 1)).expand_as(x)")],
+    ),
+    Mistake(
+        "loss_recovered",
+        "nothing replaced",
+        "the hook returns nothing, so all three runs are clean, and this is 0/0; return the tensor that is to stand there",
+        change=[("            return torch.cat([", "            torch.cat([")],
+    ),
+    Mistake(
+        "loss_recovered",
+        "position 0 replaced by the SAE",
+        "the SAE's reconstruction stands at position 0 as well; keep x[:, :1] in this run, too",
+        write="""
+        def loss_recovered(model, sae, hook_name, tokens):
+            def loss(splice):
+                logits = model.run_with_hooks(tokens, fwd_hooks=[(hook_name, splice)])
+                return F.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
+
+            def mean(x, hook):
+                return torch.cat([x[:, :1], x[:, 1:].mean(dim=(0, 1)).expand_as(x[:, 1:])], dim=1)
+
+            clean, spliced, ablated = loss(lambda x, hook: x), loss(lambda x, hook: sae(x)[0]), loss(mean)
+            return ((ablated - spliced) / (ablated - clean)).item()
+        """,
+    ),
+    Mistake(
+        "loss_recovered",
+        "over the ablated loss",
+        "the difference is divided by the loss of the ablated run; divide by what there is to lose: CE ablated minus CE clean",
+        change=[("(ablated - clean))", "ablated)")],
     ),
     Mistake(
         "loss_recovered",
@@ -3608,6 +3740,37 @@ MISTAKES = [
             )
         ],
     ),
+    Mistake(
+        "top_examples",
+        "fractions",
+        "the indices come back as floats, which cannot index; keep them apart from the strengths, or make them long",
+        change=[("torch.stack([rows, places[rows]], dim=1)", "torch.stack([rows, places[rows]], dim=1).float()")],
+    ),
+    Mistake(
+        "top_examples",
+        "counted among the active texts",
+        "the silent texts are left out first, so the numbers count what is left; give each text its own number",
+        write="""
+        def top_examples(f, feature, k):
+            best, places = f[:, :, feature].max(dim=1)
+            best, places = best[best > 0], places[best > 0]
+            rows = best.argsort(descending=True)[:k]
+            return torch.stack([rows, places[rows]], dim=1)
+        """,
+    ),
+    Mistake(
+        "top_examples",
+        "too few texts",
+        "the k largest activations are taken first and then one of each text, so texts are missing; take the best of each text first",
+        write="""
+        def top_examples(f, feature, k):
+            values, flat = f[:, :, feature].flatten().topk(min(k, f[:, :, feature].numel()))
+            taken = {}
+            for place in flat[values > 0].tolist():
+                taken.setdefault(place // f.shape[1], place % f.shape[1])
+            return torch.tensor(list(taken.items()), dtype=torch.long, device=f.device).reshape(-1, 2)
+        """,
+    ),
     # 3.33
     Mistake(
         "logit_effect",
@@ -3673,6 +3836,25 @@ MISTAKES = [
         "divided by the spread",
         "the effect is divided by its standard deviation, so features of all sizes look alike; subtract the mean only",
         change=[("return effect - effect.mean()", "return (effect - effect.mean()) / effect.std()")],
+    ),
+    Mistake(
+        "logit_effect",
+        "no mean subtracted",
+        "neither mean is subtracted: LayerNorm takes that of the direction, and the effect counts from its own over the vocabulary",
+        write="""
+        def logit_effect(model, sae, feature):
+            return sae.W_dec[feature] @ model.W_U
+        """,
+    ),
+    Mistake(
+        "logit_effect",
+        "as if it were the stream",
+        "ln_final divides by the direction's own spread, and unembed adds b_U; use the centred direction and W_U alone",
+        write="""
+        def logit_effect(model, sae, feature):
+            effect = model.unembed(model.ln_final(sae.W_dec[feature][None, None]))[0, 0]
+            return effect - effect.mean()
+        """,
     ),
     # 3.34
     Mistake(
@@ -3774,6 +3956,46 @@ MISTAKES = [
             )
         ],
     ),
+    Mistake(
+        "ablate_feature",
+        "the reconstruction everywhere",
+        "the reconstruction takes the place of x, at position 0 as well; keep x, and subtract the contribution from position 1 on",
+        write="""
+        def ablate_feature(model, sae, hook_name, tokens, feature):
+            def remove(x, hook):
+                f = sae.encode(x)
+                f[..., feature] = 0
+                return sae.decode(f)
+
+            return model.run_with_hooks(tokens, fwd_hooks=[(hook_name, remove)])
+        """,
+    ),
+    Mistake(
+        "ablate_feature",
+        "nothing changed",
+        "these are the logits of a clean run: the hook returns nothing, or the error was taken after the feature was set to 0",
+        change=[("return x - contribution", "return None")],
+    ),
+    Mistake(
+        "ablate_feature",
+        "direction without activation",
+        "one whole unit of the direction is subtracted everywhere; what the feature wrote is its activation times the direction",
+        change=[("sae.encode(x)[..., feature, None] * sae", "torch.ones_like(x[..., :1]) * sae")],
+    ),
+    Mistake(
+        "ablate_feature",
+        "the SAE changed",
+        "the feature's weights are set to 0 in the SAE itself, which is then another for whoever uses it next; change the stream only",
+        write="""
+        def ablate_feature(model, sae, hook_name, tokens, feature):
+            def remove(x, hook):
+                error = x - sae.decode(sae.encode(x))
+                sae.W_dec.data[feature] = 0
+                return torch.cat([x[:, :1], (sae.decode(sae.encode(x)) + error)[:, 1:]], dim=1)
+
+            return model.run_with_hooks(tokens, fwd_hooks=[(hook_name, remove)])
+        """,
+    ),
     # 3.35
     Mistake(
         "steer",
@@ -3868,6 +4090,32 @@ MISTAKES = [
             )
         ],
     ),
+    Mistake(
+        "steer",
+        "the reconstruction everywhere",
+        "the reconstruction takes the place of x, at position 0 as well; keep x, and add the change from position 1 on",
+        write="""
+        def steer(model, sae, hook_name, tokens, feature, strength):
+            def set_feature(x, hook):
+                f = sae.encode(x)
+                f[..., feature] = strength
+                return sae.decode(f)
+
+            return model.run_with_hooks(tokens, fwd_hooks=[(hook_name, set_feature)])
+        """,
+    ),
+    Mistake(
+        "steer",
+        "nothing changed",
+        "these are the logits of a clean run: the hook returns nothing, or the error was taken after the feature was set",
+        change=[("return x + change", "return None")],
+    ),
+    Mistake(
+        "steer",
+        "with the decoder's bias",
+        "b_dec is added along with the change (decode adds it); take the change times the feature's row of W_dec",
+        change=[("* sae.W_dec[feature]", "* sae.W_dec[feature] + sae.b_dec")],
+    ),
     # 3.36
     Mistake(
         "feature_f1",
@@ -3951,6 +4199,18 @@ MISTAKES = [
         "only the highest F1 comes back; every feature has one",
         change=[(".clamp(min=1)", ".clamp(min=1)[None].squeeze(0).max() + 0 * hits.sum()")],
     ),
+    Mistake(
+        "feature_f1",
+        "nothing to divide by",
+        "with no yes and no true example this is 0/0, and F1 is 0 there; clamp what you divide by",
+        change=[(".clamp(min=1)", "")],
+    ),
+    Mistake(
+        "feature_f1",
+        "hits once below the line",
+        "below the line the hits count once, TP + FP + FN; there, too, they count twice",
+        change=[("(said.sum(dim=0) + truth.sum())", "(said.sum(dim=0) + truth.sum() - hits)")],
+    ),
     # 3.37
     Mistake(
         "feature_splits",
@@ -4014,6 +4274,47 @@ MISTAKES = [
         "those below",
         "the lists hold the features below the threshold; those at or above it are wanted",
         change=[("row[order] >= threshold", "row[order] < threshold")],
+    ),
+    Mistake(
+        "feature_splits",
+        "above the threshold only",
+        "a cosine of just the threshold is left out; at least the threshold is >=",
+        change=[("row[order] >= threshold", "row[order] > threshold")],
+    ),
+    Mistake(
+        "feature_splits",
+        "cosines in place of indices",
+        "the lists hold cosines; the indices of the wide features are wanted",
+        change=[("order[row[order] >= threshold]", "row[order][row[order] >= threshold]")],
+    ),
+    Mistake(
+        "feature_splits",
+        "numbers in place of lists",
+        "each entry is how many wide features there are; the list of them is wanted",
+        change=[(".tolist())", ".numel())")],
+    ),
+    Mistake(
+        "feature_splits",
+        "counted among those that pass",
+        "the indices count among the cosines that reach the threshold; those of the rows of wide are wanted",
+        change=[
+            (
+                "order = row.argsort(descending=True)",
+                "row = row[row >= threshold]\n        order = row.argsort(descending=True)",
+            )
+        ],
+    ),
+    Mistake(
+        "feature_splits",
+        "empty lists left out",
+        "narrow features without a counterpart are left out; each has a list, which may be empty",
+        change=[("return splits", "return [split for split in splits if split]")],
+    ),
+    Mistake(
+        "feature_splits",
+        "each wide feature once",
+        "each wide feature goes to the closest narrow one alone; it belongs to every narrow feature that it is close enough to",
+        change=[("for row in cosines:", "for row in cosines.where(cosines == cosines.amax(dim=0), -2.0):")],
     ),
     # 3.38
     Mistake(
@@ -4111,5 +4412,35 @@ MISTAKES = [
             ("others[:, main] = -math.inf", "others = f.clone()\n    others[:, main] = -1"),
             ("others.amax(dim=-1)", "contributions.gather(-1, others.argmax(dim=-1, keepdim=True)).squeeze(-1)"),
         ],
+    ),
+    Mistake(
+        "absorption_rate",
+        "more than the share",
+        "a feature that carries just the share is left out; at least the share is >=",
+        change=[(">= share * total", "> share * total")],
+    ),
+    Mistake(
+        "absorption_rate",
+        "a quotient of any sign",
+        "contribution over sum is large also where both are negative or the sum is 0; ask for a positive sum as well",
+        change=[("(total > 0) & (others.amax(dim=-1) >= share * total)", "others.amax(dim=-1) / total >= share")],
+    ),
+    Mistake(
+        "absorption_rate",
+        "nothing to divide by",
+        "without a recognised example this is 0/0; the rate is 0 there",
+        change=[(".clamp(min=1)", "")],
+    ),
+    Mistake(
+        "absorption_rate",
+        "a count",
+        "this is how many examples are absorbed; divide by the number of recognised ones",
+        change=[("(absorbed.sum() / recognised.sum().clamp(min=1))", "absorbed.sum()")],
+    ),
+    Mistake(
+        "absorption_rate",
+        "one sum for all examples",
+        "the contributions of all examples are added up; the sum is that of one example: dim=-1",
+        change=[("contributions.sum(dim=-1)", "contributions[recognised].sum()")],
     ),
 ]

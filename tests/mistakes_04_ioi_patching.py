@@ -135,15 +135,7 @@ MISTAKES = [
         "name_positions",
         "part of a word",
         "a token that merely contains the name counts as the name, so that Anna is Ann; compare the whole token with a space and the name",
-        write="""
-        def name_positions(str_tokens, io, s):
-            at_io = [place for place, token in enumerate(str_tokens) if io in token]
-            at_s = [place for place, token in enumerate(str_tokens) if s in token]
-            for name, places, times in ((io, at_io, 1), (s, at_s, 2)):
-                if len(places) < times:
-                    raise ValueError(f"{name!r} stands {len(places)} times in {str_tokens}")
-            return {"IO": at_io[0], "S1": at_s[0], "S1+1": at_s[0] + 1, "S2": at_s[1], "END": len(str_tokens) - 1}
-        """,
+        change=[('if token == f" {name}"', "if name in token")],
     ),
     Mistake(
         "name_positions",
@@ -176,6 +168,53 @@ MISTAKES = [
             s1, s2 = at_s[0], at_s[1] if len(at_s) > 1 else -1
             return {"IO": at_io[0], "S1": s1, "S1+1": s1 + 1, "S2": s2, "END": len(str_tokens) - 1}
         """,
+    ),
+    Mistake(
+        "name_positions",
+        "END is -1",
+        "END is -1; positions are counted from BOS, so that they can be compared, and a padded row's last column is not END",
+        change=[('"END": len(str_tokens) - 1', '"END": -1')],
+    ),
+    Mistake(
+        "name_positions",
+        "names counted without BOS",
+        "the names are looked for in the tokens after BOS and counted from 0 there; BOS is number 0, so each is one higher",
+        change=[("in enumerate(str_tokens) if", "in enumerate(str_tokens[1:]) if")],
+    ),
+    Mistake(
+        "name_positions",
+        "IO too often not refused",
+        "a text in which IO stands twice gets positions; such a text gives the answer away: IO must stand exactly once",
+        change=[
+            (
+                "if len(places[name]) != times:",
+                "if len(places[name]) < times or name == s and len(places[name]) > times:",
+            ),
+            ("(at_io,), (s1, s2) = places[io], places[s]", "at_io, (s1, s2) = places[io][0], places[s]"),
+        ],
+    ),
+    Mistake(
+        "name_positions",
+        "S three times not refused",
+        "a text in which S stands three times gets positions, of which one is arbitrary; S must stand exactly twice",
+        change=[
+            (
+                "if len(places[name]) != times:",
+                "if len(places[name]) < times or name == io and len(places[name]) > times:",
+            ),
+            ("(at_io,), (s1, s2) = places[io], places[s]", "(at_io,), (s1, s2) = places[io], places[s][:2]"),
+        ],
+    ),
+    Mistake(
+        "name_positions",
+        "the error does not say which name",
+        "a ValueError is raised, but its text does not have the name in it; who reads it wants to know which of the two it is",
+        change=[
+            (
+                'raise ValueError(f"{times} of the tokens must be {name!r}, but {len(places[name])} of {str_tokens} are")',
+                'raise ValueError("this is not a text of the task")',
+            )
+        ],
     ),
     # 4.2
     Mistake(
@@ -333,7 +372,7 @@ MISTAKES = [
     Mistake(
         "ioi_prompts",
         "nouns drawn once",
-        "the nouns are drawn once for all texts; draw anew for every template and pair",
+        "the nouns are drawn once, for all texts or all of a template; draw anew for every template and pair",
         change=[
             (
                 "            chosen = {\n",
@@ -391,6 +430,79 @@ MISTAKES = [
             io_tokens, s_tokens = torch.tensor(answers, device=tokens.device).unbind(-1)
             return Prompts(texts, tokens, io_tokens, s_tokens, by_role, numbers)
         """,
+    ),
+    Mistake(
+        "ioi_prompts",
+        "pairs taken as (S, IO)",
+        "a pair is read as (S, IO), so the wrong one of the two gives in every text; the first of a pair is IO",
+        change=[("for io, s in pairs:", "for s, io in pairs:")],
+    ),
+    Mistake(
+        "ioi_prompts",
+        "one number for all fields",
+        "one number is drawn and used for the words of all fields, so that each place comes with one thing only; draw for every field",
+        change=[
+            (
+                "            chosen = {\n"
+                "                field: words[int(torch.randint(len(words), (), generator=generator))] for field, words in nouns.items()\n"
+                "            }\n",
+                "            number_drawn = int(torch.randint(1000, (), generator=generator))\n"
+                "            chosen = {field: words[number_drawn % len(words)] for field, words in nouns.items()}\n",
+            )
+        ],
+    ),
+    Mistake(
+        "ioi_prompts",
+        "nouns drawn inside the loop over orders",
+        "a noun is drawn for every text, so the two orders of a pair differ in more than the order; draw before the loop over orders",
+        change=[
+            (
+                "            chosen = {\n"
+                "                field: words[int(torch.randint(len(words), (), generator=generator))] for field, words in nouns.items()\n"
+                "            }\n",
+                "",
+            ),
+            (
+                "                text = template.format(A=a, B=b, S=s, **chosen)",
+                "                chosen = {\n"
+                "                    field: words[int(torch.randint(len(words), (1,), generator=generator))]\n"
+                "                    for field, words in nouns.items()\n"
+                "                }\n"
+                "                text = template.format(A=a, B=b, S=s, **chosen)",
+            ),
+        ],
+    ),
+    Mistake(
+        "ioi_prompts",
+        "names without their space",
+        'the token is that of the name without the space before it; GPT-2 has " Mary" and "Mary" as two tokens, and the first is predicted',
+        change=[
+            (
+                "names = {name: name_token(model, name) for pair in pairs for name in pair}",
+                "names = {name: model.to_tokens(name, prepend_bos=False)[0, 0].item() for pair in pairs for name in pair}",
+            )
+        ],
+    ),
+    Mistake(
+        "ioi_prompts",
+        "the positions of the first order for both",
+        "both orders of a pair have the positions of the text with IO first; find them in every text anew",
+        change=[
+            (
+                "positions.append(name_positions(model.to_str_tokens(text), io, s))",
+                "where = name_positions(model.to_str_tokens(text), io, s) if a == io else where\n"
+                "                positions.append(where)",
+            )
+        ],
+    ),
+    Mistake(
+        "ioi_prompts",
+        "the text without a giver",
+        "{S} is filled with the second name of the text, so that in the second order IO gives; {S} is the giver in both",
+        change=[
+            ("text = template.format(A=a, B=b, S=s, **chosen)", "text = template.format(A=a, B=b, S=b, **chosen)"),
+            ("name_positions(model.to_str_tokens(text), io, s)", "name_positions(model.to_str_tokens(text), a, b)"),
+        ],
     ),
     # 4.3
     Mistake(
@@ -513,6 +625,55 @@ MISTAKES = [
             )
         ],
     ),
+    Mistake(
+        "abc_twins",
+        "the same names for all texts",
+        "the names are put in one order once, and every text takes the first free ones of it; draw for every text anew",
+        change=[
+            (
+                "    chosen = []\n",
+                "    chosen = []\n    scores = torch.rand(len(names), generator=generator).tolist()\n",
+            ),
+            (
+                "[free[place] for place in torch.randperm(len(free), generator=generator)[:3]]",
+                "sorted(free, key=lambda token: scores[tokens.index(token)])[:3]",
+            ),
+        ],
+    ),
+    Mistake(
+        "abc_twins",
+        "the generator set back for each text",
+        "every text draws from a generator that begins anew, so that texts with the same names get the same twin; draw on from `generator`",
+        change=[
+            (
+                "torch.randperm(len(free), generator=generator)",
+                "torch.randperm(len(free), generator=generator.manual_seed(generator.initial_seed()))",
+            )
+        ],
+    ),
+    Mistake(
+        "abc_twins",
+        "the last name is never drawn",
+        "the last of the free names is never drawn; torch.randperm(n) has the numbers 0 to n - 1, so n is len(free)",
+        change=[
+            (
+                "torch.randperm(len(free), generator=generator)",
+                "torch.randperm(max(3, len(free) - 1), generator=generator)",
+            )
+        ],
+    ),
+    Mistake(
+        "abc_twins",
+        "S1 keeps its name",
+        "S1 keeps the old name, so the giver's name is still in the twin; all three places get new ones",
+        change=[('{"IO": io, "S1": s1, "S2": s2}', '{"IO": io, "S2": s2}')],
+    ),
+    Mistake(
+        "abc_twins",
+        "the word after S1 changed",
+        "a name is put on S1+1, which is a verb; the three places are IO, S1 and S2",
+        change=[('{"IO": io, "S1": s1, "S2": s2}', '{"IO": io, "S1+1": s1, "S1": s1, "S2": s2}')],
+    ),
     # 4.4
     Mistake(
         "s2_twins",
@@ -603,6 +764,59 @@ MISTAKES = [
         "S2 becomes IO even when names are given; with names, a third one is drawn for each text",
         change=[("if names is None:", "if True:")],
     ),
+    Mistake(
+        "s2_twins",
+        "bystanders may be drawn",
+        "only IO and S are left out before drawing, so a bystander may become S2 and stand twice; leave out every name that the row holds",
+        change=[
+            (
+                "for row, text in zip(prompts.tokens.tolist(), prompts.texts):",
+                "for row in zip(prompts.io.tolist(), prompts.s.tolist()):",
+            ),
+            (
+                'raise ValueError(f"all of {list(names)} occur in {text!r}")',
+                'raise ValueError("no name is left")',
+            ),
+        ],
+    ),
+    Mistake(
+        "s2_twins",
+        "IO may be drawn",
+        "only S's name is left out before drawing, so that S2 may become IO; leave out every name that the row holds",
+        change=[
+            (
+                "for row, text in zip(prompts.tokens.tolist(), prompts.texts):",
+                "for row in prompts.s[:, None].tolist():",
+            ),
+            (
+                'raise ValueError(f"all of {list(names)} occur in {text!r}")',
+                'raise ValueError("no name is left")',
+            ),
+        ],
+    ),
+    Mistake(
+        "s2_twins",
+        "no name left is not refused",
+        "where the text holds all of `names`, S2 gets one of them nevertheless; raise a ValueError",
+        change=[('raise ValueError(f"all of {list(names)} occur in {text!r}")', "free = tokens")],
+    ),
+    Mistake(
+        "s2_twins",
+        "the last name is never drawn",
+        "torch.randint(n) gives 0 up to n - 1 already; with n = len(free) - 1 the last free name is never drawn",
+        change=[("torch.randint(len(free), ()", "torch.randint(len(free) - 1 or 1, ()")],
+    ),
+    Mistake(
+        "s2_twins",
+        "texts of the clean prompts",
+        "the tokens are new but the texts are still the clean ones; with_names writes both",
+        change=[
+            (
+                'return with_names(model, prompts, {"S2": prompts.io})',
+                'return replace(with_names(model, prompts, {"S2": prompts.io}), texts=prompts.texts)',
+            )
+        ],
+    ),
     # 4.5
     Mistake(
         "logit_difference",
@@ -684,6 +898,48 @@ MISTAKES = [
         "IO against the mean logit",
         "IO is compared with the mean of all logits; the difference is to the other name of the text, S",
         change=[("at_end[rows, prompts.s]", "at_end.mean(dim=-1)")],
+    ),
+    Mistake(
+        "logit_difference",
+        "one position after END",
+        "the logits are read one position after END, where shorter rows hold filling; what stands at END predicts the name",
+        change=[
+            (
+                'logits[rows, prompts.positions["END"]]',
+                'logits[rows, (prompts.positions["END"] + 1).clamp(max=logits.shape[1] - 1)]',
+            )
+        ],
+    ),
+    Mistake(
+        "logit_difference",
+        "positions taken for tokens",
+        "the logits are those of tokens with the numbers at which the names stand; prompts.io and prompts.s are the names' tokens",
+        change=[
+            ("at_end[rows, prompts.io]", 'at_end[rows, prompts.positions["IO"]]'),
+            ("at_end[rows, prompts.s]", 'at_end[rows, prompts.positions["S2"]]'),
+        ],
+    ),
+    Mistake(
+        "logit_difference",
+        "a column for each text",
+        "the result has a second axis of size 1; one number for each text is an axis less",
+        change=[
+            (
+                "return at_end[rows, prompts.io] - at_end[rows, prompts.s]",
+                "return (at_end[rows, prompts.io] - at_end[rows, prompts.s])[:, None]",
+            )
+        ],
+    ),
+    Mistake(
+        "logit_difference",
+        "a ratio of probabilities",
+        "this is the ratio of the two probabilities; the difference of logits is its logarithm: subtract logits as they are",
+        change=[
+            (
+                "return at_end[rows, prompts.io] - at_end[rows, prompts.s]",
+                "return (at_end[rows, prompts.io] - at_end[rows, prompts.s]).exp()",
+            )
+        ],
     ),
     # 4.6
     Mistake(
@@ -774,6 +1030,46 @@ MISTAKES = [
                 "return difference.mean() - corrupted.mean()",
             )
         ],
+    ),
+    Mistake(
+        "normalised_metric",
+        "0 divided by 0",
+        "where clean and corrupted agree, something is divided by 0 and inf comes back; raise ValueError before that",
+        change=[
+            (
+                'raise ValueError(f"clean and corrupted runs both have the mean {clean.mean():.4g}: nothing is between them")',
+                "pass",
+            )
+        ],
+    ),
+    Mistake(
+        "normalised_metric",
+        "a little added below the line",
+        "a small number is added so that nothing is divided by 0, and a huge measure comes back; where there is no way, raise ValueError",
+        change=[
+            (
+                'raise ValueError(f"clean and corrupted runs both have the mean {clean.mean():.4g}: nothing is between them")',
+                "return (difference.mean() - corrupted.mean()) / (clean.mean() - corrupted.mean() + 1e-6)",
+            )
+        ],
+    ),
+    Mistake(
+        "normalised_metric",
+        "the way without its sign",
+        "the distance from corrupted to clean is taken without its sign; where the clean mean is the lower one, everything turns round",
+        change=[("/ (clean.mean() - corrupted.mean())", "/ (clean.mean() - corrupted.mean()).abs()")],
+    ),
+    Mistake(
+        "normalised_metric",
+        "one share for each text",
+        "a share for each text comes back; average `difference` as well, so that it is one number",
+        change=[("return (difference.mean() - corrupted.mean())", "return (difference - corrupted.mean())")],
+    ),
+    Mistake(
+        "normalised_metric",
+        "the median of the run",
+        "of `difference` the median is taken; all three are means",
+        change=[("return (difference.mean()", "return (difference.median()")],
     ),
     # 4.7
     Mistake(
@@ -929,6 +1225,100 @@ MISTAKES = [
             )
         ],
     ),
+    Mistake(
+        "logit_difference_by_component",
+        "the direction S less IO",
+        "the direction is S less IO, so that every write has its sign turned round, and only b_U's is right",
+        change=[
+            (
+                "direction = model.W_U.T[prompts.io] - model.W_U.T[prompts.s]",
+                "direction = model.W_U.T[prompts.s] - model.W_U.T[prompts.io]",
+            )
+        ],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "the direction of IO alone",
+        "the writes are projected on IO's direction alone; subtract that of S",
+        change=[("model.W_U.T[prompts.io] - model.W_U.T[prompts.s]", "model.W_U.T[prompts.io]")],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "bias of IO alone",
+        "the last entry is b_U of IO; the bias of S is subtracted in the logit difference too",
+        change=[("(model.b_U[prompts.io] - model.b_U[prompts.s])", "model.b_U[prompts.io]")],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "0 for the bias of the unembedding",
+        "b_U has an entry, but it is 0; it is b_U of IO less b_U of S",
+        change=[("(model.b_U[prompts.io] - model.b_U[prompts.s])", "(model.b_U[prompts.io] * 0)")],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "0 for the biases of attention",
+        "b_O has an entry in each layer, but it is 0; it is model.b_O[layer], the same for every text before the direction",
+        change=[("writes.append(model.b_O[layer].expand_as(writes[0]))", "writes.append(torch.zeros_like(writes[0]))")],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "the whole attention in place of its bias",
+        "the entry after the heads is what the whole layer's attention writes, so its heads count twice; it is b_O alone",
+        change=[
+            (
+                "writes.append(model.b_O[layer].expand_as(writes[0]))",
+                'writes.append(cache["attn_out", layer][rows, ends])',
+            )
+        ],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "the stream in place of the MLP",
+        "the entry of an MLP is the whole stream after its layer, which holds everything before it too; it is mlp_out",
+        change=[('cache["mlp_out", layer][rows, ends]', 'cache["resid_post", layer][rows, ends]')],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "the MLP before the heads",
+        "the MLP of a layer comes before its heads; the order is that of component_labels: heads, b_O, MLP",
+        change=[
+            (
+                '        if not model.cfg.attn_only:\n            writes.append(cache["mlp_out", layer][rows, ends])\n',
+                "        if not model.cfg.attn_only:\n"
+                '            writes.insert(len(writes) - model.cfg.n_heads - 1, cache["mlp_out", layer][rows, ends])\n',
+            )
+        ],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "the embedding of the last column",
+        "the first entry is the embedding of the last column, which is BOS in shorter rows; it is that of the token at END",
+        change=[("writes = [embed[rows, ends],", "writes = [embed[:, -1],")],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "texts before components",
+        "the result has the texts on the first axis; the components come first",
+        change=[
+            (
+                "return torch.cat([parts, (model.b_U[prompts.io] - model.b_U[prompts.s])[None]])",
+                "return torch.cat([parts, (model.b_U[prompts.io] - model.b_U[prompts.s])[None]]).T",
+            )
+        ],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "the cache divided in place",
+        "what is in the cache is divided by the scale in place, so whoever reads it next reads something else; make something new",
+        change=[
+            (
+                '            writes.append(cache["mlp_out", layer][rows, ends])\n',
+                '            mlp_out = cache["mlp_out", layer]\n'
+                '            mlp_out /= cache["ln_final.hook_scale"]\n'
+                '            writes.append(mlp_out[rows, ends] * cache["ln_final.hook_scale"][rows, ends])\n',
+            )
+        ],
+    ),
     # 4.8
     Mistake(
         "logit_difference_by_layer",
@@ -1017,6 +1407,52 @@ MISTAKES = [
             (
                 "prompts) for stream in streams])",
                 "prompts).mean() for stream in streams])",
+            )
+        ],
+    ),
+    Mistake(
+        "logit_difference_by_layer",
+        "what attention adds",
+        "row after row reads what one layer's attention writes, alone; the lens reads the whole stream before each layer",
+        change=[
+            (
+                '[cache["resid_pre", layer] for layer in range(last + 1)] + [cache["resid_post", last]]',
+                '[cache["attn_out", layer] for layer in range(last + 1)] + [cache["resid_post", last]]',
+            )
+        ],
+    ),
+    Mistake(
+        "logit_difference_by_layer",
+        "the change from row to row",
+        "each row is the change since the row before; a row is what the stream gives there, all of it",
+        change=[
+            (
+                "return torch.stack([logit_difference(model.unembed(model.ln_final(stream)), prompts) for stream in streams])",
+                "rows = torch.stack([logit_difference(model.unembed(model.ln_final(stream)), prompts) for stream in streams])\n"
+                "    return torch.cat([rows[:1], rows.diff(dim=0)])",
+            )
+        ],
+    ),
+    Mistake(
+        "logit_difference_by_layer",
+        "the variance with n - 1",
+        "LayerNorm is written out with a variance over n - 1; it divides by n: unbiased=False, or call model.ln_final",
+        change=[
+            (
+                "model.unembed(model.ln_final(stream))",
+                "model.unembed((stream - stream.mean(-1, keepdim=True)) / stream.std(-1, keepdim=True)"
+                " if model.cfg.normalization_type else stream)",
+            )
+        ],
+    ),
+    Mistake(
+        "logit_difference_by_layer",
+        "the final stream for all",
+        "every row reads the final stream; each row has its own, resid_pre of its layer",
+        change=[
+            (
+                '[cache["resid_pre", layer] for layer in range(last + 1)]',
+                '[cache["resid_post", last] for layer in range(last + 1)]',
             )
         ],
     ),
@@ -1133,6 +1569,65 @@ MISTAKES = [
                 "model.add_hook(name, patch)\n    return model(tokens)",
             )
         ],
+    ),
+    Mistake(
+        "patch_residual",
+        "from the position on",
+        "the stream is the source's from pos to the end of the text; it is so at pos alone",
+        change=[
+            (
+                "resid[rows, pos] = source[name][rows, pos]",
+                "later = torch.arange(tokens.shape[1], device=tokens.device) >= torch.as_tensor(pos, device=tokens.device).view(-1, 1)\n"
+                "        resid = torch.where(later[..., None], source[name], resid)",
+            )
+        ],
+    ),
+    Mistake(
+        "patch_residual",
+        "up to the position",
+        "the stream is the source's from BOS up to pos; it is so at pos alone",
+        change=[
+            (
+                "resid[rows, pos] = source[name][rows, pos]",
+                "earlier = torch.arange(tokens.shape[1], device=tokens.device) <= torch.as_tensor(pos, device=tokens.device).view(-1, 1)\n"
+                "        resid = torch.where(earlier[..., None], source[name], resid)",
+            )
+        ],
+    ),
+    Mistake(
+        "patch_residual",
+        "the first text's stream",
+        "every text gets the stream of the source's first text; text i gets that of row i: source[name][rows, pos]",
+        change=[("= source[name][rows, pos]", "= source[name][0, pos]")],
+    ),
+    Mistake(
+        "patch_residual",
+        "what attention writes",
+        "attention's output is exchanged (hook_attn_out); the stream before the layer is hook_resid_pre",
+        change=[('name = f"blocks.{layer}.hook_resid_pre"', 'name = f"blocks.{layer}.hook_attn_out"')],
+    ),
+    Mistake(
+        "patch_residual",
+        "the stream of this layer before every later one too",
+        "the source's stream of this one layer is put in before all later layers as well; the hook belongs to blocks.{layer} alone",
+        change=[
+            (
+                "fwd_hooks=[(name, patch)]",
+                'fwd_hooks=[(f"blocks.{each}.hook_resid_pre", patch) for each in range(layer, model.cfg.n_layers)]',
+            )
+        ],
+    ),
+    Mistake(
+        "patch_residual",
+        "nothing elsewhere",
+        "at all other positions the stream has become 0; they keep the run's own: begin with resid.clone()",
+        change=[("resid = resid.clone()", "resid = torch.zeros_like(resid)")],
+    ),
+    Mistake(
+        "patch_residual",
+        "the logits at the position alone",
+        "only the logits at pos come back; return those of the whole text, since the metric reads them at END",
+        change=[("fwd_hooks=[(name, patch)])", "fwd_hooks=[(name, patch)])[rows, pos]")],
     ),
     # 4.10
     Mistake(
@@ -1268,6 +1763,89 @@ MISTAKES = [
             )
         ],
     ),
+    Mistake(
+        "patch_head",
+        "unknown means z",
+        "for a `what` that is none of the five z is patched without a word; raise ValueError and say in it what `what` was",
+        change=[
+            (
+                'raise ValueError(f\'what must be "z", "q", "k", "v" or "pattern", but it is "{what}"\')',
+                'what = "z"',
+            )
+        ],
+    ),
+    Mistake(
+        "patch_head",
+        "position 0 taken for none",
+        "pos=0 is taken for no position, and the whole text is patched; ask `pos is None`, since 0 counts as false",
+        change=[("if pos is None else", "if pos is None or isinstance(pos, int) and not pos else")],
+    ),
+    Mistake(
+        "patch_head",
+        "the last position where none is given",
+        "without pos only the last position is patched; without pos all of them are",
+        change=[
+            (
+                "index = slice(None) if pos is None else (torch.arange(len(tokens), device=tokens.device), pos)",
+                "index = (torch.arange(len(tokens), device=tokens.device), -1 if pos is None else pos)",
+            )
+        ],
+    ),
+    Mistake(
+        "patch_head",
+        "the pattern not patched",
+        "for the pattern nothing is exchanged; its hook point is hook_pattern (a change at hook_attn_scores comes too late)",
+        change=[("fwd_hooks=[(name, patch)])", 'fwd_hooks=[] if what == "pattern" else [(name, patch)])')],
+    ),
+    Mistake(
+        "patch_head",
+        "later heads frozen",
+        "all later layers' heads are held at what they say in the unpatched run; whatever comes after the patch is computed anew",
+        change=[
+            (
+                "return model.run_with_hooks(tokens, fwd_hooks=[(name, patch)])",
+                "_, own = model.run_with_cache(tokens)\n"
+                '    later = [f"blocks.{each}.attn.hook_z" for each in range(layer + 1, model.cfg.n_layers)]\n'
+                "    held = [(each, lambda z, hook, each=each: own[each]) for each in later]\n"
+                "    return model.run_with_hooks(tokens, fwd_hooks=[(name, patch), *held])",
+            )
+        ],
+    ),
+    Mistake(
+        "patch_head",
+        "one layer early",
+        "the head of the layer before is patched; layers count from 0, as hook names do",
+        change=[("blocks.{layer}.attn", "blocks.{max(layer - 1, 0)}.attn")],
+    ),
+    Mistake(
+        "patch_head",
+        "one head late",
+        "the head with the next number is patched; heads count from 0",
+        change=[
+            (
+                "return activation[:, head] if",
+                "head_after = (head + 1) % model.cfg.n_heads\n        return activation[:, head_after] if",
+            ),
+            ("else activation[:, :, head]", "else activation[:, :, head_after]"),
+        ],
+    ),
+    Mistake(
+        "patch_head",
+        "written into the source",
+        "the run's own activation is written into the source, and the run goes on unpatched; the source stands right of the equals sign",
+        change=[
+            (
+                "part(activation)[index] = part(source[name])[index]",
+                "part(source[name])[index] = part(activation)[index]",
+            )
+        ],
+    ),
+    Mistake(
+        "patch_head",
+        "the hook always on z",
+        "the hook is on z whatever was asked for, and with the pattern's axes for the pattern; it belongs on hook_{what}",
+        change=[('name = f"blocks.{layer}.attn.hook_{what}"', 'name = f"blocks.{layer}.attn.hook_z"')],
+    ),
     # 4.11
     Mistake(
         "residual_sweep",
@@ -1371,6 +1949,69 @@ MISTAKES = [
             (
                 PATCHING_RUN_GROUP,
                 PATCHING_RUN_GROUP_HOOKED_FOR_GOOD,
+            )
+        ],
+    ),
+    Mistake(
+        "residual_sweep",
+        "cells and texts exchanged when taken apart",
+        "the logits are taken apart as if the cells of one text lay together; tokens.repeat does not: unflatten(0, (cells, batch))",
+        change=[
+            ("logits.unflatten(0, (len(group), batch))", "logits.unflatten(0, (batch, len(group))).transpose(0, 1)")
+        ],
+    ),
+    Mistake(
+        "residual_sweep",
+        "the cells before one layer later",
+        "in the hook of a layer the cells of the next one are patched, and those of layer 0 never; compare with hook.layer() as it is",
+        change=[
+            ("if layer == hook.layer():", "if layer == hook.layer() + 1:"),
+            ("source[names[layer]][:, pos]", "source[names[layer - 1]][:, pos]"),
+        ],
+    ),
+    Mistake(
+        "residual_sweep",
+        "from the position on",
+        "each cell is patched from its position to the end of the text; at that position alone",
+        change=[
+            (
+                "resid[place * batch : (place + 1) * batch, pos] = source[names[layer]][:, pos]",
+                "resid[place * batch : (place + 1) * batch, pos:] = source[names[layer]][:, pos:]",
+            )
+        ],
+    ),
+    Mistake(
+        "residual_sweep",
+        "the first text's stream",
+        "every text gets the stream of the source's first text; row i of a cell gets that of text i",
+        change=[("= source[names[layer]][:, pos]", "= source[names[layer]][:1, pos]")],
+    ),
+    Mistake(
+        "residual_sweep",
+        "all at once where not one fits",
+        "where the budget is smaller than the batch, all cells are run at once; one cell at a time is the least",
+        change=[("max(1, rows_at_once // batch)", "rows_at_once // batch or len(cells)")],
+    ),
+    Mistake(
+        "residual_sweep",
+        "positions before layers in the map",
+        "the map has its axes in the order pos layer; it is to be layer pos",
+        change=[("reshape(model.cfg.n_layers, n_pos)", "reshape(model.cfg.n_layers, n_pos).T")],
+    ),
+    Mistake(
+        "residual_sweep",
+        "the mean over texts before the metric",
+        "the logits are averaged over the texts before the metric; it is the metric that is averaged",
+        change=[("metric(part).mean()", "metric(part.mean(dim=0).expand_as(part)).mean()")],
+    ),
+    Mistake(
+        "residual_sweep",
+        "written into the source",
+        "the run's own stream is written into the source, and the run goes on unpatched; the source stands right of the equals sign",
+        change=[
+            (
+                "resid[place * batch : (place + 1) * batch, pos] = source[names[layer]][:, pos]",
+                "source[names[layer]][:, pos] = resid[place * batch : (place + 1) * batch, pos]",
             )
         ],
     ),
@@ -1485,6 +2126,81 @@ MISTAKES = [
                 PATCHING_RUN_GROUP_HOOKED_FOR_GOOD,
             )
         ],
+    ),
+    Mistake(
+        "head_sweep",
+        "unknown means z",
+        "for a `what` that is none of the five z is patched without a word; raise ValueError and say in it what `what` was",
+        change=[
+            (
+                'raise ValueError(f\'what must be "z", "q", "k", "v" or "pattern", but it is "{what}"\')',
+                'what = "z"',
+            )
+        ],
+    ),
+    Mistake(
+        "head_sweep",
+        "the last position alone",
+        "a head is patched at the last position only; in this map it is the source's at all positions",
+        change=[
+            (
+                "activation[rows, :, head] = source[names[layer]][:, :, head]",
+                "activation[rows, -1, head] = source[names[layer]][:, -1, head]",
+            )
+        ],
+    ),
+    Mistake(
+        "head_sweep",
+        "all heads of the layer",
+        "in the rows of a cell all heads of its layer are the source's, so that a layer's cells are alike; one head only",
+        change=[
+            ("activation[rows, head] = source[names[layer]][:, head]", "activation[rows] = source[names[layer]]"),
+            ("activation[rows, :, head] = source[names[layer]][:, :, head]", "activation[rows] = source[names[layer]]"),
+        ],
+    ),
+    Mistake(
+        "head_sweep",
+        "every row patched",
+        "the hook patches every row, so that each cell has the patches of its whole group; patch the rows of that cell only",
+        change=[
+            (
+                "activation[rows, head] = source[names[layer]][:, head]",
+                "activation[:, head] = source[names[layer]][:, head].repeat(len(group), 1, 1)",
+            ),
+            (
+                "activation[rows, :, head] = source[names[layer]][:, :, head]",
+                "activation[:, :, head] = source[names[layer]][:, :, head].repeat(len(group), 1, 1)",
+            ),
+        ],
+    ),
+    Mistake(
+        "head_sweep",
+        "heads before layers in the map",
+        "the map has its axes in the order head layer; it is to be layer head",
+        change=[("reshape(n_layers, n_heads)", "reshape(n_layers, n_heads).T")],
+    ),
+    Mistake(
+        "head_sweep",
+        "the change of the metric",
+        "the metric of the unpatched run was subtracted; the map holds the metric itself, from which anyone can take it",
+        change=[("reshape(n_layers, n_heads)", "reshape(n_layers, n_heads) - metric(model(tokens)).mean()")],
+    ),
+    Mistake(
+        "head_sweep",
+        "the pattern not patched",
+        "for the pattern nothing is exchanged; its hook point is hook_pattern (a change at hook_attn_scores comes too late)",
+        change=[
+            (
+                "fwd_hooks=[(name, patch) for name in names])",
+                'fwd_hooks=[(name, patch) for name in names if what != "pattern"])',
+            )
+        ],
+    ),
+    Mistake(
+        "head_sweep",
+        "the hook always on z",
+        "the hook is on z whatever was asked for, and with the pattern's axes for the pattern; it belongs on hook_{what}",
+        change=[('f"blocks.{layer}.attn.hook_{what}"', 'f"blocks.{layer}.attn.hook_z"')],
     ),
     # 4.13
     Mistake(
@@ -1638,6 +2354,66 @@ MISTAKES = [
             ),
         ],
     ),
+    Mistake(
+        "head_position_sweep",
+        "from the stream after the layer",
+        "the run goes on from the stream after the layer, so that the layer runs twice; before it, the stream is resid_pre",
+        change=[('own["resid_pre", layer]', 'own["resid_post", layer]')],
+    ),
+    Mistake(
+        "head_position_sweep",
+        "one layer too late",
+        "the run begins with the layer after the patch, which is never applied; begin with the layer of the patch",
+        change=[("repeat(len(group), 1, 1), layer)", "repeat(len(group), 1, 1), layer + 1)")],
+    ),
+    Mistake(
+        "head_position_sweep",
+        "from the position on",
+        "the head is patched from its position to the end of the text; at that position alone",
+        change=[
+            (
+                "z[place * batch : (place + 1) * batch, pos, head] = source[name][:, pos, head]",
+                "z[place * batch : (place + 1) * batch, pos:, head] = source[name][:, pos:, head]",
+            )
+        ],
+    ),
+    Mistake(
+        "head_position_sweep",
+        "the last cells left out",
+        "the cells that do not fill a whole group are never run; the last group may be smaller",
+        change=[("range(0, len(cells), at_once)", "range(0, len(cells) - at_once + 1, at_once)")],
+    ),
+    Mistake(
+        "head_position_sweep",
+        "the change of the metric",
+        "the metric of the unpatched run was subtracted; the map holds the metric itself, from which anyone can take it",
+        change=[("return results", "return results - metric(model(tokens)).mean()")],
+    ),
+    Mistake(
+        "head_position_sweep",
+        "patched in every layer",
+        "each cell is patched in every layer; in the hook of a layer, patch only the cells of that layer",
+        write="""
+        def head_position_sweep(model, tokens, source, metric, rows_at_once=512):
+            batch, n_pos = tokens.shape
+            n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
+            cells = [(layer, head, pos) for layer in range(n_layers) for head in range(n_heads) for pos in range(n_pos)]
+            at_once, values = max(1, rows_at_once // batch), []
+            for start in range(0, len(cells), at_once):
+                group = cells[start : start + at_once]
+
+                def patch(z, hook, group=group):
+                    z = z.clone()
+                    for place, (layer, head, pos) in enumerate(group):
+                        z[place * batch : (place + 1) * batch, pos, head] = source[f"blocks.{hook.layer()}.attn.hook_z"][:, pos, head]
+                    return z
+
+                names = [f"blocks.{layer}.attn.hook_z" for layer in range(n_layers)]
+                logits = model.run_with_hooks(tokens.repeat(len(group), 1), fwd_hooks=[(name, patch) for name in names])
+                values += [metric(part).mean() for part in logits.split(batch)]
+            return torch.stack(values).reshape(n_layers, n_heads, n_pos)
+        """,
+    ),
     # 4.14
     Mistake(
         "attribution_sweep",
@@ -1725,6 +2501,71 @@ MISTAKES = [
                 "        for name in names:\n            model.add_hook(name, keep)\n        logits = model(tokens)\n",
             )
         ],
+    ),
+    Mistake(
+        "attribution_sweep",
+        "own z times gradient",
+        "the gradient is multiplied by the own z, which says what taking the head away would do; a patch makes the step source z - own z",
+        change=[("einops.einsum(source[name] - own[name], gradient,", "einops.einsum(own[name], gradient,")],
+    ),
+    Mistake(
+        "attribution_sweep",
+        "the mean over d_head",
+        "the products are averaged over d_head; a dot product is their sum",
+        change=[
+            (
+                "return torch.stack(estimates) / len(tokens)",
+                "return torch.stack(estimates) / len(tokens) / model.cfg.d_head",
+            )
+        ],
+    ),
+    Mistake(
+        "attribution_sweep",
+        "the value in place of the change",
+        "the metric of the unpatched run was added; an estimate is of the change alone",
+        change=[
+            (
+                "return torch.stack(estimates) / len(tokens)",
+                "return torch.stack(estimates) / len(tokens) + metric(logits).mean().detach()",
+            )
+        ],
+    ),
+    Mistake(
+        "attribution_sweep",
+        "the gradient of the first text",
+        "the gradient is that of the first text's metric; take that of the sum, in which each text has its own row",
+        change=[("metric(logits).sum()", "metric(logits)[0]")],
+    ),
+    Mistake(
+        "attribution_sweep",
+        "without sign within a head",
+        "absolute values of the products were summed; within a head too, what lowers and what raises the metric cancel: keep the sign",
+        change=[
+            (
+                "einops.einsum(source[name] - own[name], gradient,",
+                "einops.einsum((source[name] - own[name]).abs(), gradient.abs(),",
+            )
+        ],
+    ),
+    Mistake(
+        "attribution_sweep",
+        "a run for each layer",
+        "the texts are run again for every layer; one forward and one backward pass give the gradients of all layers",
+        change=[
+            (
+                "        gradients = torch.autograd.grad(metric(logits).sum(), [zeros[name] for name in names])\n",
+                "        gradients = []\n"
+                "        for name in names:\n"
+                "            logits = model.run_with_hooks(tokens, fwd_hooks=[(each, keep) for each in names])\n"
+                "            gradients += torch.autograd.grad(metric(logits).sum(), [zeros[name]])\n",
+            )
+        ],
+    ),
+    Mistake(
+        "attribution_sweep",
+        "gradients left on",
+        "torch.set_grad_enabled(True) leaves gradients on for everything that comes later; use `with torch.enable_grad():`",
+        change=[("    with torch.enable_grad():\n", "    torch.set_grad_enabled(True)\n    if True:\n")],
     ),
     # 4.15
     Mistake(
@@ -1874,6 +2715,78 @@ MISTAKES = [
 """,
             )
         ],
+    ),
+    Mistake(
+        "path_patch_to_logits",
+        "z frozen at the source",
+        "all heads get the z of the source; only the sender does, the others keep that of a run on `tokens`",
+        change=[
+            (
+                "own[name].clone() for name in names",
+                '(source if name.endswith("hook_z") else own)[name].clone() for name in names',
+            )
+        ],
+    ),
+    Mistake(
+        "path_patch_to_logits",
+        "the two runs' z swapped",
+        "the sender keeps its own z and all other heads get the source's; it is the other way round",
+        change=[
+            (
+                "own[name].clone() for name in names",
+                '(source if name.endswith("hook_z") else own)[name].clone() for name in names',
+            ),
+            ("= source[z][:, :, head]", "= own[z][:, :, head]"),
+        ],
+    ),
+    Mistake(
+        "path_patch_to_logits",
+        "nothing of the source",
+        "nothing of the source gets into run 2, where the sender has its z of the run on `tokens` too; take it from source[z]",
+        change=[("= source[z][:, :, head]", "= own[z][:, :, head]")],
+    ),
+    Mistake(
+        "path_patch_to_logits",
+        "nothing frozen after the sender's layer",
+        "layers after the sender's are not frozen, and it is their heads who would react; set z in every layer",
+        change=[
+            (
+                """    names = [f"blocks.{each}.attn.hook_z" for each in range(model.cfg.n_layers)]
+    if""",
+                """    names = [f"blocks.{each}.attn.hook_z" for each in range(layer + 1)]
+    if""",
+            ),
+            (
+                'f"blocks.{each}.hook_mlp_out" for each in range(model.cfg.n_layers)',
+                'f"blocks.{each}.hook_mlp_out" for each in range(layer + 1)',
+            ),
+        ],
+    ),
+    Mistake(
+        "path_patch_to_logits",
+        "the other heads ablated",
+        "the other heads are set to 0, which is ablation; they keep their z of a run on `tokens`",
+        change=[
+            (
+                "own[name].clone() for name in names",
+                'own[name].clone() * (not name.endswith("hook_z")) for name in names',
+            )
+        ],
+    ),
+    Mistake(
+        "path_patch_to_logits",
+        "freeze_mlps the wrong way round",
+        "MLPs are frozen where freeze_mlps is False, and computed anew where it is True; it is the other way round",
+        change=[("if freeze_mlps and not model", "if not freeze_mlps and not model")],
+    ),
+    Mistake(
+        "path_patch_to_logits",
+        "the plain patch of a head",
+        "this is the patch of exercise 4.10, which reaches the logits through every later head; freeze all other heads",
+        write="""
+        def path_patch_to_logits(model, tokens, source, layer, head, freeze_mlps=False):
+            return patch_head(model, tokens, source, layer, head)
+        """,
     ),
     # 4.16
     Mistake(
@@ -2036,6 +2949,59 @@ MISTAKES = [
             ("    with model.hooks", "    model.reset_hooks()\n    with model.hooks"),
         ],
     ),
+    Mistake(
+        "path_patch_to_heads",
+        "MLPs frozen in run 3",
+        "MLPs are frozen in run 3 too; freeze_mlps is for run 2, and in run 3 everything after the receivers reacts",
+        change=[
+            (
+                "    return model.run_with_hooks(tokens, fwd_hooks=hooks)",
+                """    frozen = path_hooks(model, tokens, source, sender, freeze_mlps)
+    return model.run_with_hooks(tokens, fwd_hooks=hooks + [pair for pair in frozen if "mlp" in pair[0]])""",
+            )
+        ],
+    ),
+    Mistake(
+        "path_patch_to_heads",
+        "the sender alone in run 2",
+        "run 2 has the sender's z alone, so what it tells other heads arrives at the receivers too; use all of path_hooks",
+        change=[
+            (
+                "fwd_hooks=path_hooks(model, tokens, source, sender, freeze_mlps)",
+                'fwd_hooks=[pair for pair in path_hooks(model, tokens, source, sender) if f".{sender[0]}." in pair[0]]',
+            )
+        ],
+    ),
+    Mistake(
+        "path_patch_to_heads",
+        "positions for heads",
+        "axis 1 is the position, so what arrived is put in at a few positions of all heads; the heads are axis 2: [:, :, heads]",
+        change=[
+            (
+                "value[:, :, heads[layer]] = arrived[names[layer]][:, :, heads[layer]]",
+                "value[:, heads[layer]] = arrived[names[layer]][:, heads[layer]]",
+            )
+        ],
+    ),
+    Mistake(
+        "path_patch_to_heads",
+        "the last position alone",
+        "what arrived is put in at the last position only; the receivers get it at every position",
+        change=[
+            (
+                "value[:, :, heads[layer]] = arrived[names[layer]][:, :, heads[layer]]",
+                "value[:, -1, heads[layer]] = arrived[names[layer]][:, -1, heads[layer]]",
+            )
+        ],
+    ),
+    Mistake(
+        "path_patch_to_heads",
+        "one receiver of each layer",
+        "of several receivers in one layer only one gets what arrived, as when a dictionary has one head for each layer; keep a list",
+        change=[
+            ("[head for of, head in receivers if of == layer]", "[head for of, head in receivers if of == layer][-1:]")
+        ],
+    ),
     # 4.17
     Mistake(
         "path_sweep_to_logits",
@@ -2187,6 +3153,51 @@ MISTAKES = [
         "no logits where nothing differs",
         "positions that need not be computed have logits of 0; theirs are those of the run on `tokens`",
         change=[("patched = logits.repeat(len(chunk), 1, 1)", "patched = 0 * logits.repeat(len(chunk), 1, 1)")],
+    ),
+    Mistake(
+        "path_sweep_to_logits",
+        "frozen at the source",
+        "all heads get the z of the source; only the sender does, the others keep that of a run on `tokens`",
+        write=PATH_ROWS.replace("own[name].repeat", "source[name].repeat"),
+    ),
+    Mistake(
+        "path_sweep_to_logits",
+        "the two runs swapped",
+        "the sender keeps its own z and all other heads get the source's; it is the other way round",
+        write=PATH_ROWS.replace("own[name].repeat", "source[name].repeat").replace(
+            "= source[names[layer]][:, :, head]", "= own[names[layer]][:, :, head]"
+        ),
+    ),
+    Mistake(
+        "path_sweep_to_logits",
+        "the head of every layer",
+        "the heads of this number are patched in all layers; a sender stands in one, so set it in the z of that layer alone",
+        write=PATH_ROWS.replace(
+            "frozen[names[layer]][rows, :, head] = source[names[layer]][:, :, head]",
+            "for each in names:\n                frozen[each][rows, :, head] = source[each][:, :, head]",
+        ),
+    ),
+    Mistake(
+        "path_sweep_to_logits",
+        "the last position alone",
+        "the senders are patched at the last position only, which is not END of every text; their z goes in at every position",
+        write=PATH_ROWS.replace(
+            "[rows, :, head] = source[names[layer]][:, :, head]", "[rows, -1, head] = source[names[layer]][:, -1, head]"
+        ),
+    ),
+    Mistake(
+        "path_sweep_to_logits",
+        "rows text by text, read in blocks",
+        "the rows of one text lie side by side, but the logits are taken apart sender by sender; repeat blocks: tokens.repeat(n, 1)",
+        write=PATH_ROWS.replace("tokens.repeat(len(chunk), 1)", "tokens.repeat_interleave(len(chunk), dim=0)")
+        .replace("own[name].repeat(len(chunk), 1, 1, 1)", "own[name].repeat_interleave(len(chunk), dim=0)")
+        .replace("slice(number * batch, (number + 1) * batch)", "slice(number, None, len(chunk))"),
+    ),
+    Mistake(
+        "path_sweep_to_logits",
+        "one less the metric",
+        "one less the metric comes back, which is the share that is lost; the sweep has the metric of the patched runs as it is",
+        write=PATH_ROWS.replace("return torch.stack(effects)", "return 1 - torch.stack(effects)"),
     ),
     # 4.18
     Mistake(
@@ -2352,6 +3363,47 @@ MISTAKES = [
             ("        many = tokens", "        model.reset_hooks()\n        many = tokens"),
         ],
     ),
+    Mistake(
+        "path_sweep_to_heads",
+        "1 where there is no path",
+        "heads without a path to the receivers get 1, as if the metric were scaled; take the mean metric of the run on `tokens`",
+        change=[
+            ("metric(logits).mean().repeat(n_layers, n_heads)", "torch.ones(n_layers, n_heads, device=tokens.device)")
+        ],
+    ),
+    Mistake(
+        "path_sweep_to_heads",
+        "summed without patching too",
+        "the metric is summed over the texts, also where nothing is patched; take the mean",
+        change=[
+            ("metric(logits).mean().repeat(", "metric(logits).sum().repeat("),
+            ("metric(block).mean()", "metric(block).sum()"),
+        ],
+    ),
+    Mistake(
+        "path_sweep_to_heads",
+        "one less the metric",
+        "one less the metric comes back, which is the share that is lost; the sweep has the metric of the patched runs as it is",
+        change=[("    return effects\n", "    return 1 - effects\n")],
+    ),
+    Mistake(
+        "path_sweep_to_heads",
+        "the path is not patched",
+        "nothing of the source gets into run 2, so the receivers are given what they have anyway; set the sender's z in its rows",
+        change=[("= source[z_names[layer]][:, :, head]", "= own[z_names[layer]][:, :, head]")],
+    ),
+    Mistake(
+        "path_sweep_to_heads",
+        "the receivers' numbers in every layer",
+        "the receivers' head numbers are set in every layer that has a receiver; each belongs to its own layer: compare layers",
+        change=[("[head for of, head in receivers if of == layer]", "[head for _, head in receivers]")],
+    ),
+    Mistake(
+        "path_sweep_to_heads",
+        "the last position alone",
+        "what arrived is put in at the last position only; the receivers get it at every position",
+        change=[("value[:, :, heads] = arrived[:, :, heads]", "value[:, -1, heads] = arrived[:, -1, heads]")],
+    ),
     # 4.19
     Mistake(
         "trace_circuit",
@@ -2428,69 +3480,93 @@ MISTAKES = [
             )
         ],
     ),
+    Mistake(
+        "trace_circuit",
+        "queries and keys alone",
+        "heads are asked about their queries and keys only; values are inputs as well",
+        change=[('for what in ("q", "k", "v")', 'for what in ("q", "k")')],
+    ),
+    Mistake(
+        "trace_circuit",
+        "at the threshold too",
+        "an effect that is just the threshold makes an edge; an edge has an effect of a size above it: >",
+        change=[("if abs(effect) > threshold", "if abs(effect) >= threshold")],
+    ),
+    Mistake(
+        "trace_circuit",
+        "one edge for each sender",
+        "a sender makes no second edge, as if every head told one receiver only; only what is put on the list depends on who was there",
+        change=[("if abs(effect) > threshold:", "if abs(effect) > threshold and sender not in found:")],
+    ),
+    Mistake(
+        "trace_circuit",
+        "the embedding left out",
+        'edges from senders that are no heads, such as "embed", are left out; they are edges, but are not followed back',
+        change=[("if abs(effect) > threshold:", "if abs(effect) > threshold and isinstance(sender, tuple):")],
+    ),
     # 4.20
     Mistake(
-        "copying_score",
+        "name_copying_score",
         "no first MLP",
         "the heads read the embedding alone; a head after layer 0 reads what the first layer's MLP has added to it, too",
         change=[("if layer > 0 and not model.cfg.attn_only:", "if False:")],
     ),
     Mistake(
-        "copying_score",
+        "name_copying_score",
         "the MLP for layer 0 too",
         "heads of layer 0 get the first MLP's output, which comes after them; they read the embedding alone",
         change=[("if layer > 0 and not model.cfg.attn_only:", "if not model.cfg.attn_only:")],
     ),
     Mistake(
-        "copying_score",
+        "name_copying_score",
         "the MLP in place of the embedding",
         "the MLP's output replaces the embedding; it is added to it, as in the residual stream",
         change=[("resid = resid + block.mlp(", "resid = block.mlp(")],
     ),
     Mistake(
-        "copying_score",
+        "name_copying_score",
         "no LayerNorm before the MLP",
         "the MLP reads the embedding as it is; it reads block.ln2 of it",
         change=[("block.mlp(block.ln2(resid))", "block.mlp(resid)")],
     ),
     Mistake(
-        "copying_score",
+        "name_copying_score",
         "the MLP of the layer before the head",
         "the MLP of the layer before the head is run; the name has been through the first layer's MLP: block 0",
         change=[("block = model.blocks[0]", "block = model.blocks[layer - 1]")],
     ),
     Mistake(
-        "copying_score",
+        "name_copying_score",
         "ties count",
         "tokens with the same logit do not count as before the name, so a head that writes nothing copies everything; compare with >=",
         change=[("((logits >= own).sum(dim=-1) <= k)", "((logits > own).sum(dim=-1) < k)")],
     ),
     Mistake(
-        "copying_score",
+        "name_copying_score",
         "one rank too many",
         "a name at place k + 1 counts as among the k highest; >= counts the name itself, so at most k may remain",
         change=[(".sum(dim=-1) <= k)", ".sum(dim=-1) <= k + 1)")],
     ),
     Mistake(
-        "copying_score",
+        "name_copying_score",
         "always the five highest",
         "5 is written where k belongs; use the argument",
         change=[(".sum(dim=-1) <= k)", ".sum(dim=-1) <= 5)")],
     ),
     Mistake(
-        "copying_score",
+        "name_copying_score",
         "among the names alone",
         "the name is compared with the other names only; it must be among the k highest of all tokens",
         change=[("((logits >= own)", "((logits[:, names] >= own)")],
     ),
     Mistake(
-        "copying_score",
+        "name_copying_score",
         "negative left out",
         "`negative` changes nothing; with it, the sign of the logits is turned round before they are compared",
         change=[("    if negative:\n        logits = -logits\n", "")],
     ),
     Mistake(
-        "copying_score",
+        "name_copying_score",
         "one less the score for negative",
         "with `negative`, one less the score comes back: names that are not among the highest need not be among the lowest",
         change=[
@@ -2502,10 +3578,59 @@ MISTAKES = [
         ],
     ),
     Mistake(
-        "copying_score",
+        "name_copying_score",
         "another head of the layer",
         "W_O is that of head 0; take both W_V and W_O at [layer, head]",
         change=[("model.W_O[layer, head]", "model.W_O[layer, 0]")],
+    ),
+    Mistake(
+        "name_copying_score",
+        "with a position",
+        "the embedding of a position is added; the name is read by itself, with its token's embedding alone",
+        change=[("resid = model.W_E[names][None]", "resid = (model.W_E[names] + model.W_pos[0])[None]")],
+    ),
+    Mistake(
+        "name_copying_score",
+        "with the bias of the unembedding",
+        "b_U is added (model.unembed does it), which says the same for every name; biases are left out: multiply by W_U",
+        change=[("@ model.W_O[layer, head] @ model.W_U", "@ model.W_O[layer, head] @ model.W_U + model.b_U")],
+    ),
+    Mistake(
+        "name_copying_score",
+        "the name itself not counted",
+        "`>` does not count the name itself, so that with <= k a name at place k + 1 counts, and ties too; compare with >=",
+        change=[("(logits >= own)", "(logits > own)")],
+    ),
+    Mistake(
+        "name_copying_score",
+        "one rank too few",
+        "`>=` counts the name itself, so that with < k a name at place k does not count; at most k may be as high: <= k",
+        change=[(".sum(dim=-1) <= k)", ".sum(dim=-1) < k)")],
+    ),
+    Mistake(
+        "name_copying_score",
+        "negative by the rank from the top",
+        "with `negative`, names count before which all but k tokens come, so that ties count too; turn the sign of the logits round",
+        change=[
+            ("    if negative:\n        logits = -logits\n", ""),
+            (
+                "    return ((logits >= own).sum(dim=-1) <= k).float().mean().item()",
+                """    rank = (logits >= own).sum(dim=-1)
+    rank = logits.shape[-1] - rank + 1 if negative else rank
+    return (rank <= k).float().mean().item()""",
+            ),
+        ],
+    ),
+    Mistake(
+        "name_copying_score",
+        "ties in topk",
+        "topk takes some of several equal logits, so a head that writes nothing copies; count the logits at least as high as the name's",
+        change=[
+            (
+                "    return ((logits >= own).sum(dim=-1) <= k).float().mean().item()",
+                "    return (logits.topk(k).indices == names[:, None]).any(dim=-1).float().mean().item()",
+            )
+        ],
     ),
     # 4.21
     Mistake(
@@ -2571,6 +3696,42 @@ MISTAKES = [
         "the projection is on the names' embeddings; what makes a logit is the column of W_U",
         change=[("model.W_U.T[torch.stack", "model.W_E[torch.stack")],
     ),
+    Mistake(
+        "attention_and_projection",
+        "names swapped in the attention",
+        "the rows of the attention are S1 and then IO; IO comes first",
+        change=[('for role in ("IO", "S1")', 'for role in ("S1", "IO")')],
+    ),
+    Mistake(
+        "attention_and_projection",
+        "with the bias of the layer",
+        "b_O is added to what the head writes; it belongs to the layer, not to one of its heads",
+        change=[("@ model.W_O[layer, head]\n", "@ model.W_O[layer, head] + model.b_O[layer]\n")],
+    ),
+    Mistake(
+        "attention_and_projection",
+        "through the final LayerNorm",
+        "ln_final divides what the head writes by its own scale; divide it by the scale of the whole stream, which the cache has at END",
+        change=[('written = written / cache["ln_final.hook_scale"][rows, ends]', "written = model.ln_final(written)")],
+    ),
+    Mistake(
+        "attention_and_projection",
+        "the difference of the names",
+        "the rows are IO less S, and S less IO; each row is the projection on one name",
+        change=[
+            (
+                "names = model.W_U.T[torch.stack([prompts.io, prompts.s])]",
+                """names = model.W_U.T[torch.stack([prompts.io, prompts.s])]
+    names = names - names.flip(0)""",
+            )
+        ],
+    ),
+    Mistake(
+        "attention_and_projection",
+        "values in place of z",
+        "these are the values at END, before attention mixes positions; what the head writes is made of z",
+        change=[('cache["z", layer]', 'cache["v", layer]')],
+    ),
     # 4.22
     Mistake(
         "attention_by_role",
@@ -2623,6 +3784,40 @@ MISTAKES = [
                 "shares[first].sum(dim=0), shares[~first].sum(dim=0)",
             )
         ],
+    ),
+    Mistake(
+        "attention_by_role",
+        "the last position for END",
+        "the query is the last position of the batch, whatever text stands there; its place differs by row: prompts.positions[query]",
+        change=[
+            (
+                "queries = prompts.positions[query]",
+                "queries = torch.full_like(prompts.positions[query], prompts.tokens.shape[1] - 1)",
+            )
+        ],
+    ),
+    Mistake(
+        "attention_by_role",
+        "the query of the first text",
+        "the query stands where it does in the first text; its place differs by row",
+        change=[("queries = prompts.positions[query]", "queries = prompts.positions[query][:1].expand(len(prompts))")],
+    ),
+    Mistake(
+        "attention_by_role",
+        "divided by all texts",
+        "the sum over the texts of one order is divided by the number of all texts; divide by how many there are of this order",
+        change=[
+            (
+                "shares[first].mean(dim=0), shares[~first].mean(dim=0)",
+                "shares[first].sum(dim=0) / len(rows), shares[~first].sum(dim=0) / len(rows)",
+            )
+        ],
+    ),
+    Mistake(
+        "attention_by_role",
+        "the first half an order",
+        "the first half of the rows is taken for ABBA and the rest for BABA; ask io_first(prompts) which texts have IO first",
+        change=[("first = io_first(prompts)", "first = rows < len(rows) // 2")],
     ),
     # 4.23
     Mistake(
@@ -2683,6 +3878,46 @@ MISTAKES = [
         "the model is run on the text of the message; it is run on the prompts, and only z of these heads comes from the other text",
         change=[("model.run_with_hooks(prompts.tokens, fwd", "model.run_with_hooks(tokens, fwd")],
     ),
+    Mistake(
+        "token_and_position_signal",
+        "the last position for END",
+        "z is replaced at the last position of the batch; END differs by row: prompts.positions['END']",
+        change=[
+            (
+                'ends = prompts.positions["END"]',
+                'ends = torch.full_like(prompts.positions["END"], prompts.tokens.shape[1] - 1)',
+            )
+        ],
+    ),
+    Mistake(
+        "token_and_position_signal",
+        "every text's END in each text",
+        "z[:, ends] is each END of the batch, in every text; pair texts and places: z[rows, ends, head]",
+        change=[
+            (
+                "z[rows, ends, head] = source[hook.name][rows, ends, head]",
+                "z[:, ends, head] = source[hook.name][:, ends, head]",
+            )
+        ],
+    ),
+    Mistake(
+        "token_and_position_signal",
+        "the other name at S2",
+        "at S2 stands the name that should come once; S2 is always who comes twice",
+        change=[('("S2", twice)', '("S2", once)')],
+    ),
+    Mistake(
+        "token_and_position_signal",
+        "measured with the names of the message",
+        "the difference is taken of the message's names, once less twice; it is always IO less S of the prompts",
+        change=[("logit_difference(logits, prompts)", "logit_difference(logits, replace(prompts, io=once, s=twice))")],
+    ),
+    Mistake(
+        "token_and_position_signal",
+        "one head of each layer",
+        "of several heads in one layer only the last is replaced, as when a dictionary has one head for each layer; go through all pairs",
+        change=[("for layer, head in heads:\n", "for layer, head in dict(heads).items():\n")],
+    ),
     # 4.24
     Mistake(
         "mean_by_template",
@@ -2731,6 +3966,45 @@ MISTAKES = [
         change=[
             ('name.endswith("attn.hook_z")', 'name.endswith("attn.hook_v")'),
             ('cache["z", layer]', 'cache["v", layer]'),
+        ],
+    ),
+    Mistake(
+        "mean_by_template",
+        "columns cut off",
+        "the means have fewer positions than reference.tokens, as `select` cuts columns off; average rows of one run on all texts",
+        write="""
+        def mean_by_template(model, reference):
+            means = {}
+            for number in sorted(set(reference.templates)):
+                texts = select(reference, torch.tensor([of == number for of in reference.templates]))
+                _, cache = model.run_with_cache(texts.tokens)
+                means[number] = torch.stack([cache["z", layer].mean(dim=0) for layer in range(model.cfg.n_layers)])
+            return means
+        """,
+    ),
+    Mistake(
+        "mean_by_template",
+        "numbered from 0",
+        "the means are numbered from 0 in their order; the keys are the template numbers of the texts, as in reference.templates",
+        change=[
+            (
+                "{number: z[:, numbers == number].mean(dim=1) for number in sorted(set(reference.templates))}",
+                "{key: z[:, numbers == number].mean(dim=1) for key, number in enumerate(sorted(set(reference.templates)))}",
+            )
+        ],
+    ),
+    Mistake(
+        "mean_by_template",
+        "the filling taken for 0",
+        "what stands after END counts as 0; a mean is of z as it is, at every position of reference.tokens",
+        change=[
+            (
+                "    numbers = torch",
+                """    places = torch.arange(z.shape[2], device=z.device)
+    inside = places <= reference.positions['END'][:, None]
+    z = z * inside[:, :, None, None]
+    numbers = torch""",
+            )
         ],
     ),
     # 4.25
@@ -2799,6 +4073,33 @@ MISTAKES = [
         "layers without a head of the circuit are left as they are; put a hook on every layer",
         change=[("for layer in range(model.cfg.n_layers)]", "for layer in sorted({layer for layer, _ in kept})]")],
     ),
+    Mistake(
+        "ablate_all_but",
+        "head and layer swapped",
+        "pairs are compared as (head, layer); the circuit has pairs (layer, head)",
+        change=[("(layer, head) not in kept", "(head, layer) not in kept")],
+    ),
+    Mistake(
+        "ablate_all_but",
+        "the kept heads frozen",
+        "heads of the circuit keep their z of the whole model; they run freely, and react to what is missing",
+        change=[
+            ("layer, z = hook.layer(), z.clone()", 'layer = hook.layer()\n        z = own["z", layer].clone()'),
+            ("    names = [f", "    _, own = model.run_with_cache(prompts.tokens)\n    names = [f"),
+        ],
+    ),
+    Mistake(
+        "ablate_all_but",
+        "the mean of the prompts",
+        "the other heads get their mean over these very texts, as they run; `means` has what they are to get",
+        change=[("z[:, :, head] = mean[:, layer, :, head]", "z[:, :, head] = z[:, :, head].mean(dim=0)")],
+    ),
+    Mistake(
+        "ablate_all_but",
+        "positions for heads",
+        "axis 1 of z is the position, so positions are replaced, of all heads; the heads are axis 2: [:, :, head]",
+        change=[("z[:, :, head] = mean[:, layer, :, head]", "z[:, head] = mean[:, layer, head]")],
+    ),
     # 4.26
     Mistake(
         "faithfulness",
@@ -2842,6 +4143,33 @@ MISTAKES = [
         "the heads outside the circuit are kept; F(C) keeps the circuit",
         change=[("score(frozenset(circuit))", "score(frozenset(everything) - frozenset(circuit))")],
     ),
+    Mistake(
+        "faithfulness",
+        "percentages",
+        "the ratios are in percent; they are shares, 1 for all of it",
+        change=[("part / whole,", "100 * part / whole,"), ("(part - nothing) /", "100 * (part - nothing) /")],
+    ),
+    Mistake(
+        "faithfulness",
+        "all but the circuit for no head",
+        "F(∅) is taken to be the score without the circuit; it is that of no head at all: score(frozenset())",
+        change=[
+            ("    whole, part", "    circuit = frozenset(circuit)\n    whole, part"),
+            ("score(frozenset())", "score(frozenset(everything) - circuit)"),
+        ],
+    ),
+    Mistake(
+        "faithfulness",
+        "the circuit's score not measured from F(∅)",
+        "F(∅) is subtracted below only; the circuit's score is measured from F(∅) as well: F(C) - F(∅)",
+        change=[("(part - nothing) /", "part /")],
+    ),
+    Mistake(
+        "faithfulness",
+        "the missing part for recovered",
+        "`recovered` is the part that is missing; it is the part that is there, F(C) - F(∅) above",
+        change=[("(part - nothing) /", "(whole - part) /")],
+    ),
     # 4.27
     Mistake(
         "completeness",
@@ -2873,6 +4201,34 @@ MISTAKES = [
         "the model lacks the whole circuit; it lacks the subset only",
         change=[("frozenset(everything) - missing", "frozenset(everything) - frozenset(circuit)")],
     ),
+    Mistake(
+        "completeness",
+        "a subset gone through twice",
+        "a generator is empty once it has been gone through, so only one of the two sets lacks the subset; make a set of it first",
+        change=[
+            ("missing = frozenset(subset)\n", "\n"),
+            ("frozenset(circuit) - missing", "frozenset(circuit) - frozenset(subset)"),
+            ("frozenset(everything) - missing", "frozenset(everything) - frozenset(subset)"),
+        ],
+    ),
+    Mistake(
+        "completeness",
+        "squared",
+        "the difference is squared; incompleteness is its size, in logits: take abs",
+        change=[
+            ("return abs(", "return pow("),
+            ("frozenset(everything) - missing))", "frozenset(everything) - missing), 2)"),
+        ],
+    ),
+    Mistake(
+        "completeness",
+        "the subset added",
+        "the subset is added to both sets; both lack it",
+        change=[
+            ("frozenset(circuit) - missing", "frozenset(circuit) | missing"),
+            ("frozenset(everything) - missing", "frozenset(everything) | missing"),
+        ],
+    ),
     # 4.28
     Mistake(
         "minimality",
@@ -2903,6 +4259,30 @@ MISTAKES = [
         "the head for the subset",
         "only the head is taken out of one, and only the subset out of the other; both lack the subset",
         change=[("score(rest - {head})", "score(frozenset(circuit) - {head})")],
+    ),
+    Mistake(
+        "minimality",
+        "a subset gone through twice",
+        "a generator is empty once it has been gone through, so only one of the two sets lacks the subset; make a set of it first",
+        change=[
+            ("    rest = frozenset(circuit) - frozenset(subset)\n", "    circuit = frozenset(circuit)\n"),
+            (
+                "score(rest - {head}) - score(rest)",
+                "score(circuit - frozenset(subset) - {head}) - score(circuit - frozenset(subset))",
+            ),
+        ],
+    ),
+    Mistake(
+        "minimality",
+        "layer and number for heads",
+        "frozenset(head) is a set of two numbers, of which none is a head, so nothing is taken out; the head is one element: {head}",
+        change=[("rest - {head}", "rest - frozenset(head)")],
+    ),
+    Mistake(
+        "minimality",
+        "divided by the score",
+        "the effect is divided by the score of what is left; it is a difference of two scores, in logits",
+        change=[("- score(rest))", "- score(rest)) / abs(score(rest))")],
     ),
     # 4.29
     Mistake(
@@ -2971,5 +4351,50 @@ MISTAKES = [
                 "head = next((h for h in gaps if gaps[h] <= tolerance * abs(whole)), min(gaps))",
             )
         ],
+    ),
+    Mistake(
+        "greedy_circuit",
+        "the edge of the margin left out",
+        "a score just on the edge of the margin is not accepted; stop only before it would be farther away: >",
+        change=[("if gaps[head] > tolerance", "if gaps[head] >= tolerance")],
+    ),
+    Mistake(
+        "greedy_circuit",
+        "the margin of what there is to lose",
+        "the margin is a share of F(M) - F(∅); it is a share of the size of F(M)",
+        change=[("tolerance * abs(whole)", "tolerance * abs(whole - score(frozenset()))")],
+    ),
+    Mistake(
+        "greedy_circuit",
+        "the last of two equals",
+        "of two heads that are as good the one of the higher layer or number is dropped; the lower one goes first",
+        change=[("for head in sorted(kept)}", "for head in sorted(kept, reverse=True)}")],
+    ),
+    Mistake(
+        "greedy_circuit",
+        "what was dropped",
+        "the heads that were dropped come back; what is left is asked for",
+        change=[
+            ("    kept = frozenset(everything)\n", "    kept = everything = frozenset(everything)\n"),
+            ("return sorted(kept)", "return sorted(everything - kept)"),
+        ],
+    ),
+    Mistake(
+        "greedy_circuit",
+        "the highest score",
+        "the head is dropped without which the score is highest; drop the one without which it stays nearest to F(M), on either side",
+        change=[("head = min(gaps, key=gaps.get)", "head = max(sorted(kept), key=lambda each: score(kept - {each}))")],
+    ),
+    Mistake(
+        "greedy_circuit",
+        "all heads gone through twice",
+        "a generator is empty once it has been gone through, so F(M) is that of no head; make a set of it, once",
+        change=[("whole = score(kept)", "whole = score(frozenset(everything))")],
+    ),
+    Mistake(
+        "greedy_circuit",
+        "one head stays",
+        "the search ends when one head is left, though it may go too; go on while there are heads",
+        change=[("while kept:", "while len(kept) > 1:")],
     ),
 ]

@@ -365,6 +365,30 @@ RIGHT_ANSWERS = [
                 return torch.stack([resid_pre, attn_out, mlp_out]).sum(dim=0)
         """,
     ),
+    RightAnswer(
+        "TransformerBlock",
+        "subclass of nn.Sequential parts, hooks of its own",
+        """
+        class Adds(nn.Module):
+            def __init__(self, norm, layer):
+                super().__init__()
+                object.__setattr__(self, "parts", (norm, layer))
+
+            def forward(self, x):
+                norm, layer = self.parts
+                return x + layer(norm(x))
+
+        class TransformerBlock(nn.Module):
+            def __init__(self, cfg):
+                super().__init__()
+                self.ln1, self.attn = LayerNorm(cfg), Attention(cfg)
+                self.ln2, self.mlp = LayerNorm(cfg), MLP(cfg)
+                self.steps = nn.Sequential(Adds(self.ln1, self.attn), Adds(self.ln2, self.mlp))
+
+            def forward(self, resid_pre):
+                return self.steps(resid_pre)
+        """,
+    ),
     # 1.8
     RightAnswer(
         "Unembed",
@@ -427,6 +451,30 @@ RIGHT_ANSWERS = [
 
             def forward(self, tokens):
                 return self.unembed(self.ln_final(self.blocks(self.embed(tokens) + self.pos_embed(tokens))))
+        """,
+    ),
+    RightAnswer(
+        "Transformer",
+        "the sum of all writes, kept as a list",
+        """
+        class Transformer(nn.Module):
+            def __init__(self, cfg):
+                super().__init__()
+                self.embed = Embed(cfg)
+                self.pos_embed = PosEmbed(cfg)
+                self.blocks = nn.ModuleList()
+                while len(self.blocks) < cfg.n_layers:
+                    self.blocks.append(TransformerBlock(cfg))
+                self.ln_final = LayerNorm(cfg)
+                self.unembed = Unembed(cfg)
+
+            def forward(self, tokens):
+                writes = [self.embed(tokens), self.pos_embed(tokens)]
+                for block in self.blocks:
+                    resid = sum(writes)
+                    attn_out = block.attn(block.ln1(resid))
+                    writes += [attn_out, block.mlp(block.ln2(resid + attn_out))]
+                return self.unembed(self.ln_final(torch.stack(torch.broadcast_tensors(*writes)).sum(dim=0)))
         """,
     ),
     RightAnswer(
@@ -637,6 +685,21 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "learning_rate",
+        "one expression for all steps, by sines",
+        """
+        def progress(step, start, end):
+            return 1.0 if end == start else max(0.0, min(1.0, (step + 1 - start) / (end - start)))
+
+        def learning_rate(step, *, peak, warmup, total, floor=0.0):
+            rising = progress(step, 0, warmup)
+            if rising < 1:
+                return peak * rising
+            falling = 0.0 if step < warmup else progress(step, warmup, total) if step < total else 1.0
+            return peak - (peak - floor) * math.sin(math.pi * falling / 2) ** 2
+        """,
+    ),
+    RightAnswer(
         "train",
         "rates from LambdaLR, gradients from autograd.grad",
         """
@@ -747,6 +810,22 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "greedy",
+        "a helper that asks for one token, recursively",
+        """
+        @torch.no_grad()
+        def most_likely(model, text):
+            seen = text[:, -model.pos_embed.W_pos.shape[0] :]
+            return torch.max(model(seen)[:, -1], dim=1).indices
+
+        def greedy(model, tokens, n_new):
+            if n_new == 0:
+                return tokens.clone()
+            longer = torch.column_stack([tokens, most_likely(model, tokens)])
+            return greedy(model, longer, n_new - 1)
+        """,
+    ),
+    RightAnswer(
         "apply_temperature",
         "times the inverse",
         "def apply_temperature(logits, temperature):\n    return (1.0 / temperature) * logits\n",
@@ -757,6 +836,16 @@ RIGHT_ANSWERS = [
         """
         def apply_temperature(logits, temperature):
             return torch.stack([row.double() / temperature for row in logits])
+        """,
+    ),
+    RightAnswer(
+        "apply_temperature",
+        "in place on a copy",
+        """
+        def apply_temperature(logits, temperature):
+            cooled = logits.clone()
+            cooled /= temperature
+            return cooled
         """,
     ),
     RightAnswer(
@@ -780,6 +869,19 @@ RIGHT_ANSWERS = [
                     if (logits[row] > logits[row, token]).sum() >= k:
                         result[row, token] = -math.inf
             return result
+        """,
+    ),
+    RightAnswer(
+        "top_k_filter",
+        "kthvalue, and in place on a copy",
+        """
+        def top_k_filter(logits, k):
+            size = logits.shape[-1]
+            k = min(k, size)
+            threshold, _ = torch.kthvalue(logits, size - k + 1, dim=-1, keepdim=True)
+            kept = logits.clone()
+            kept[kept < threshold] = float("-inf")
+            return kept
         """,
     ),
     RightAnswer(
@@ -811,6 +913,20 @@ RIGHT_ANSWERS = [
             out = logits.clone()
             out[removed] = float("-inf")
             return out
+        """,
+    ),
+    RightAnswer(
+        "top_p_filter",
+        "for every token, what is more likely than it",
+        """
+        def top_p_filter(logits, p):
+            probabilities = torch.nn.functional.softmax(logits.double(), dim=-1)
+            d_vocab = logits.shape[-1]
+            place = torch.arange(d_vocab, device=logits.device)
+            higher = probabilities[:, None, :] > probabilities[:, :, None]
+            tied_before = (probabilities[:, None, :] == probabilities[:, :, None]) & (place[None, :] < place[:, None])
+            total_before = torch.einsum("bto,bo->bt", (higher | tied_before).double(), probabilities)
+            return torch.where(total_before < p, logits, -torch.inf)
         """,
     ),
     RightAnswer(
@@ -886,6 +1002,31 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "sample",
+        "filters as a list of functions, drawn row by row",
+        """
+        def filters(temperature, top_k, top_p):
+            steps = [lambda logits: apply_temperature(logits, temperature)]
+            if top_k is not None:
+                steps.append(lambda logits: top_k_filter(logits, top_k))
+            if top_p is not None:
+                steps.append(lambda logits: top_p_filter(logits, top_p))
+            return steps
+
+        def sample(model, tokens, n_new, *, temperature=1.0, top_k=None, top_p=None, frequency_penalty=0.0, generator=None):
+            steps = filters(temperature, top_k, top_p)
+            window = model.pos_embed.W_pos.shape[0]
+            text = tokens.clone()
+            while text.shape[1] < tokens.shape[1] + n_new:
+                logits = apply_frequency_penalty(model(text[:, -window:])[:, -1], text, frequency_penalty)
+                for step in steps:
+                    logits = step(logits)
+                rows = [torch.multinomial(torch.exp(row - row.logsumexp(0)), 1, generator=generator) for row in logits]
+                text = torch.cat((text, torch.stack(rows)), dim=-1)
+            return text
+        """,
+    ),
+    RightAnswer(
         "KVCache",
         "lists of pieces in dictionaries, and a count",
         """
@@ -926,6 +1067,27 @@ RIGHT_ANSWERS = [
                 self.store[layer, 1, :, start : start + new] = v
                 self.filled[layer] = start + new
                 return self.store[layer, 0, :, : start + new].clone(), self.store[layer, 1, :, : start + new].clone()
+        """,
+    ),
+    RightAnswer(
+        "KVCache",
+        "one tensor a layer that holds keys and values side by side",
+        """
+        class KVCache:
+            def __init__(self, cfg):
+                self.layers = tuple([] for _ in range(cfg.n_layers))
+
+            def __len__(self):
+                return self.layers[-1][0].shape[2] if self.layers[-1] else 0
+
+            length = property(__len__)
+
+            def append(self, layer, k, v):
+                both = torch.stack((k, v))
+                held = self.layers[layer]
+                held[:] = [torch.cat([*held, both], dim=2)]
+                keys, values = held[0].unbind(0)
+                return keys, values
         """,
     ),
     RightAnswer(
@@ -975,6 +1137,32 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "forward_cached",
+        "einops, heads one by one, softmax written out",
+        """
+        def heads_read(x, W, b):
+            return einops.einsum(x, W, "b p m, h m d -> b p h d") + b
+
+        def forward_cached(model, tokens, cache):
+            start, new = cache.length, tokens.shape[-1]
+            stream = model.embed(tokens) + model.pos_embed.W_pos[start : start + new][None]
+            for layer, block in enumerate(model.blocks):
+                a, read = block.attn, block.ln1(stream)
+                q = heads_read(read, a.W_Q, a.b_Q)
+                k, v = cache.append(layer, heads_read(read, a.W_K, a.b_K), heads_read(read, a.W_V, a.b_V))
+                hidden = torch.ones(new, start + new, device=tokens.device).triu(diagonal=start + 1)
+                write = a.b_O.clone()
+                for head in range(q.shape[2]):
+                    scores = q[:, :, head] @ k[:, :, head].transpose(1, 2) / math.sqrt(q.shape[-1])
+                    weights = torch.exp(scores - scores.amax(-1, keepdim=True)) * (1 - hidden)
+                    pattern = weights / weights.sum(-1, keepdim=True)
+                    write = write + pattern @ v[:, :, head] @ a.W_O[head]
+                stream = stream + write
+                stream = stream + block.mlp(block.ln2(stream))
+            return model.unembed(model.ln_final(stream))
+        """,
+    ),
+    RightAnswer(
         "merge_pair",
         "with a stack",
         """
@@ -1000,6 +1188,28 @@ RIGHT_ANSWERS = [
             if symbols[0] == pair[0] and symbols[1] == pair[1]:
                 return [pair[0] + pair[1]] + merge_pair(symbols[2:], pair)
             return [symbols[0]] + merge_pair(symbols[1:], pair)
+        """,
+    ),
+    RightAnswer(
+        "merge_pair",
+        "an iterator that is looked ahead of",
+        """
+        def joined(symbols, pair):
+            waiting = None
+            for symbol in symbols:
+                if waiting is None:
+                    waiting = symbol
+                elif (waiting, symbol) == (pair[0], pair[1]):
+                    yield waiting + symbol
+                    waiting = None
+                else:
+                    yield waiting
+                    waiting = symbol
+            if waiting is not None:
+                yield waiting
+
+        def merge_pair(symbols, pair):
+            return list(joined(symbols, pair))
         """,
     ),
     RightAnswer(
@@ -1061,6 +1271,35 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "train_bpe",
+        "pair counts kept up to date in a class",
+        """
+        class Words:
+            def __init__(self, text):
+                self.parts = [(list(word), times) for word, times in Counter(split_words(text)).items()]
+                self.age = {character: place for place, character in enumerate(sorted(set(text)))}
+
+            def best(self):
+                counts = Counter()
+                for parts, times in self.parts:
+                    for left, right in zip(parts, parts[1:]):
+                        counts[left, right] += times
+                key = lambda item: (-item[1], self.age[item[0][0]], self.age[item[0][1]])
+                return min(counts.items(), key=key)[0] if counts else None
+
+            def merge(self, pair):
+                self.age.setdefault(pair[0] + pair[1], len(self.age))
+                self.parts = [(merge_pair(parts, pair), times) for parts, times in self.parts]
+
+        def train_bpe(text, n_merges):
+            words, merges = Words(text), []
+            while len(merges) < n_merges and (pair := words.best()) is not None:
+                words.merge(pair)
+                merges.append(pair)
+            return merges
+        """,
+    ),
+    RightAnswer(
         "encode",
         "earliest merge that is present, until none is",
         """
@@ -1092,6 +1331,20 @@ RIGHT_ANSWERS = [
                             word[i] += word.pop(i + 1)
                         i += 1
             return [symbol for word in words for symbol in word]
+        """,
+    ),
+    RightAnswer(
+        "encode",
+        "word by word, with what was seen before kept",
+        """
+        from functools import lru_cache, reduce
+
+        def encode(text, merges):
+            @lru_cache(maxsize=None)
+            def parts(word):
+                return tuple(reduce(merge_pair, merges, list(word)))
+
+            return [symbol for word in split_words(text) for symbol in parts(word)]
         """,
     ),
     RightAnswer(
@@ -1128,6 +1381,29 @@ RIGHT_ANSWERS = [
                 order = totals[:, 0].argsort(descending=True)[:n_beams]
                 beams, scores = longer[order], totals[order]
             return beams, scores[:, 0]
+        """,
+    ),
+    RightAnswer(
+        "beam_search",
+        "every text in full, scored from the start",
+        """
+        def beam_search(model, tokens, n_new, n_beams):
+            window, prompt = model.pos_embed.W_pos.shape[0], len(tokens)
+
+            def score(text):
+                total = 0.0
+                for end in range(prompt, len(text)):
+                    seen = torch.tensor(text[max(0, end - window) : end], device=tokens.device)[None]
+                    total += torch.log_softmax(model(seen)[0, -1].double(), dim=0)[text[end]].item()
+                return total
+
+            d_vocab = model.unembed.W_U.shape[1]
+            kept = [tokens.tolist()]
+            for _ in range(n_new):
+                texts = [text + [token] for text in kept for token in range(d_vocab)]
+                kept = sorted(texts, key=lambda text: -score(text))[:n_beams]
+            scores = torch.tensor([score(text) for text in kept], device=tokens.device)
+            return torch.tensor(kept, device=tokens.device), scores
         """,
     ),
 ]

@@ -515,6 +515,24 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "ablation_scores",
+        "every pass through TransformerLens' hooks with a table of losses filled in place",
+        """
+        def nats(model, tokens, length, layer=None, head=None, how="zero"):
+            logits = model(tokens) if layer is None else ablate_head(model, tokens, layer, head, how)
+            log_probs = torch.log_softmax(logits[:, length + 1 : 2 * length].double(), dim=-1)
+            targets = tokens[:, length + 2 :, None]
+            return -torch.take_along_dim(log_probs, targets, dim=-1).sum() / targets.numel()
+
+        def ablation_scores(model, tokens, length, how="zero"):
+            table = torch.full((model.cfg.n_layers, model.cfg.n_heads), -nats(model, tokens, length).item(), dtype=torch.double)
+            for index in range(table.numel()):
+                layer, head = divmod(index, model.cfg.n_heads)
+                table[layer, head] += nats(model, tokens, length, layer, head, how)
+            return table.to(tokens.device)
+        """,
+    ),
+    RightAnswer(
         "ov_circuit",
         "TransformerLens' own factored matrices",
         """
@@ -529,6 +547,18 @@ RIGHT_ANSWERS = [
         def ov_circuit(model, layer, head):
             W_OV = einops.einsum(model.W_V, model.W_O, "l h a d, l h d b -> l h a b")[layer][head]
             return FactoredMatrix(einops.einsum(model.W_E, W_OV, "s a, a b -> s b"), model.W_U)
+        """,
+    ),
+    RightAnswer(
+        "ov_circuit",
+        "the weights of the block, in float64 on the way",
+        """
+        def ov_circuit(model, layer, head):
+            attn = model.blocks[layer].attn
+            W_V, W_O = attn.W_V[head].double(), attn.W_O[head].double()
+            left = (model.W_E.double() @ W_V).to(model.W_E.dtype)
+            right = torch.einsum("dm,mv->dv", W_O, model.W_U.double()).to(model.W_U.dtype)
+            return FactoredMatrix(left, right)
         """,
     ),
     RightAnswer(
@@ -554,6 +584,17 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "copying_score",
+        "the diagonal against the k-th value of its row",
+        """
+        def copying_score(circuit, k=1):
+            logits = (circuit.A @ circuit.B).double()
+            size = logits.shape[1]
+            kth_highest = logits.kthvalue(size - k + 1, dim=1).values
+            return torch.mean((logits.diagonal() >= kth_highest).double()).item()
+        """,
+    ),
+    RightAnswer(
         "eigenvalue_copying_score",
         "the factored matrix knows its eigenvalues",
         """
@@ -571,6 +612,17 @@ RIGHT_ANSWERS = [
             values = torch.linalg.eigvals(dense).tolist()
             lengths = sum(math.hypot(value.real, value.imag) for value in values)
             return dense.trace().item() / lengths
+        """,
+    ),
+    RightAnswer(
+        "eigenvalue_copying_score",
+        "the whole matrix in complex numbers, largest eigenvalues only",
+        """
+        def eigenvalue_copying_score(circuit):
+            A, B = circuit.A.to(torch.complex128), circuit.B.to(torch.complex128)
+            values = torch.linalg.eig(torch.einsum("iw,wj->ij", B, A)).eigenvalues
+            lengths = torch.sqrt(values.real**2 + values.imag**2)
+            return torch.real(values).sum().div(lengths.sum()).item()
         """,
     ),
     RightAnswer(
@@ -596,6 +648,21 @@ RIGHT_ANSWERS = [
             k = torch.einsum("pm,md->pd", W_pos, model.W_K[layer, head].double())
             weights = (q @ k.T * model.cfg.d_head**-0.5).exp().tril()
             return weights / weights.sum(-1, keepdim=True)
+        """,
+    ),
+    RightAnswer(
+        "previous_token_circuit",
+        "two loops",
+        """
+        def previous_token_circuit(model, layer, head, ln_scale=1.0):
+            n_ctx, root = model.W_pos.shape[0], math.sqrt(model.W_Q.shape[-1])
+            q = [position / ln_scale @ model.W_Q[layer, head] for position in model.W_pos]
+            k = [position / ln_scale @ model.W_K[layer, head] for position in model.W_pos]
+            rows = []
+            for query in range(n_ctx):
+                scores = torch.stack([torch.dot(q[query], k[key]) / root for key in range(query + 1)])
+                rows.append(F.pad(torch.softmax(scores, dim=0), (0, n_ctx - query - 1)))
+            return torch.stack(rows)
         """,
     ),
     RightAnswer(
@@ -631,6 +698,26 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "decompose_resid",
+        "written into room of the right size",
+        """
+        def decompose_resid(cache, layer):
+            model, embed = cache.model, cache["hook_embed"]
+            has_mlp = not model.cfg.attn_only
+            each = model.cfg.n_heads + 1 + has_mlp
+            room = embed.new_zeros((2 + each * layer, *embed.shape))
+            room[0], room[1] = embed, cache["hook_pos_embed"]
+            for earlier in range(layer):
+                start = 2 + each * earlier
+                for head in range(model.cfg.n_heads):
+                    room[start + head] = cache["z", earlier][..., head, :].matmul(model.W_O[earlier, head])
+                room[start + model.cfg.n_heads] += model.b_O[earlier]
+                if has_mlp:
+                    room[start + each - 1] = cache[f"blocks.{earlier}.hook_mlp_out"]
+            return room
+        """,
+    ),
+    RightAnswer(
         "attention_scores_by_input",
         "pair by pair",
         """
@@ -662,6 +749,20 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "attention_scores_by_input",
+        "the bias as one more part that is read as 1",
+        """
+        def attention_scores_by_input(model, cache, layer, head):
+            parts = decompose_resid(cache, layer)
+            parts = parts / cache[f"blocks.{layer}.ln1.hook_scale"]
+            ones = torch.ones(1, *parts.shape[1:-1], 1, device=parts.device)
+            padded = torch.cat([F.pad(parts, (0, 1)), F.pad(ones, (parts.shape[-1], 0))])
+            q = padded @ torch.cat([model.W_Q[layer, head], model.b_Q[layer, head][None]])
+            k = padded @ torch.cat([model.W_K[layer, head], model.b_K[layer, head][None]])
+            return torch.einsum("ibqd,jbkd->ijbqk", q, k).div(model.cfg.d_head**0.5)
+        """,
+    ),
+    RightAnswer(
         "composition_score",
         "sums of squares",
         """
@@ -678,6 +779,18 @@ RIGHT_ANSWERS = [
             W_A, W_B = W_A.double(), W_B.double()
             W_A, W_B = W_A / torch.linalg.matrix_norm(W_A), W_B / torch.linalg.matrix_norm(W_B)
             return float(torch.linalg.matrix_norm(W_A @ W_B, ord="fro"))
+        """,
+    ),
+    RightAnswer(
+        "composition_score",
+        "loops over the rows of the product",
+        """
+        def frobenius(matrix):
+            return math.sqrt(sum(entry * entry for row in matrix.tolist() for entry in row))
+
+        def composition_score(W_A, W_B):
+            product = torch.stack([row @ W_B for row in W_A])
+            return frobenius(product) / frobenius(W_A) / frobenius(W_B)
         """,
     ),
     RightAnswer(
@@ -716,6 +829,30 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "composition_scores",
+        "factored matrices of TransformerLens",
+        """
+        def composition_scores(model, kind):
+            earlier = [FactoredMatrix(model.W_V[0, head], model.W_O[0, head]) for head in range(model.cfg.n_heads)]
+
+            def reads(head):
+                W_QK = FactoredMatrix(model.W_Q[1, head], model.W_K[1, head].T)
+                W_OV = FactoredMatrix(model.W_V[1, head], model.W_O[1, head])
+                match kind:
+                    case "Q":
+                        return W_QK
+                    case "K":
+                        return W_QK.T
+                    case "V":
+                        return W_OV
+                raise ValueError(f"{kind!r} is none of Q, K, V")
+
+            later = [reads(head) for head in range(model.cfg.n_heads)]
+            norms = [[(a @ b).norm() / (a.norm() * b.norm()) for b in later] for a in earlier]
+            return torch.stack([torch.stack(row) for row in norms])
+        """,
+    ),
+    RightAnswer(
         "skip_trigrams",
         "all triples at once",
         """
@@ -745,6 +882,29 @@ RIGHT_ANSWERS = [
                     best = (shares[source] * writes[source]).sort(descending=True)
                     found += [[source, destination, o, s] for s, o in zip(best.values.tolist(), best.indices.tolist())][:k]
             return sorted(found, key=lambda entry: entry[3], reverse=True)[:k]
+        """,
+    ),
+    RightAnswer(
+        "skip_trigrams",
+        "a heap of the k best, source by source",
+        """
+        def skip_trigrams(model, layer, head, k, ln_scale=1.0):
+            import heapq
+
+            words = model.W_E.double() / ln_scale
+            W_Q, W_K, W_V, W_O = (weights[layer, head].double() for weights in (model.W_Q, model.W_K, model.W_V, model.W_O))
+            scores = torch.einsum("dm,mh,nh,sn->ds", words, W_Q, W_K, words) * model.cfg.d_head**-0.5
+            shares = scores.exp() / scores.exp().sum(dim=1, keepdim=True)
+            heap = []
+            for source in range(len(words)):
+                written = words[source] @ W_V @ W_O @ model.W_U.double()
+                strengths = torch.outer(shares[:, source], written)
+                best = strengths.flatten().topk(min(k, strengths.numel()))
+                for value, place in zip(best.values.tolist(), best.indices.tolist()):
+                    heapq.heappush(heap, (value, source, *divmod(place, strengths.shape[1])))
+                heap = heapq.nlargest(k, heap)
+                heapq.heapify(heap)
+            return [(source, destination, out, value) for value, source, destination, out in heapq.nlargest(k, heap)]
         """,
     ),
     RightAnswer(
@@ -822,6 +982,29 @@ RIGHT_ANSWERS = [
                     result["previous token"][index] = torch.maximum(result["previous token"][index], previous)
                     result["induction"][index] = torch.maximum(result["induction"][index], copied)
             return result
+        """,
+    ),
+    RightAnswer(
+        "scores_along_training",
+        "one list of rows, stacked and unbound",
+        """
+        def scores_along_training(steps, load, tokens, length):
+            def best(score, cache, layers, *args):
+                return torch.cat([score(cache["pattern", layer], *args) for layer in range(layers)]).amax()
+
+            def halves(logits):
+                losses = -torch.log_softmax(logits[:, :-1].double(), dim=-1).gather(-1, tokens[:, 1:, None]).squeeze(-1)
+                return losses[:, 1:length].mean(), losses[:, length + 1 : 2 * length].mean()
+
+            rows = []
+            for step in steps:
+                model = load(step)
+                logits, cache = model.run_with_cache(tokens)
+                n = model.cfg.n_layers
+                induction = best(induction_score, cache, n, length)
+                rows.append(torch.stack([*halves(logits), induction, best(previous_token_score, cache, n)]))
+            columns = torch.stack(rows).unbind(dim=1)
+            return dict(zip(("loss, first half", "loss, second half", "induction", "previous token"), columns))
         """,
     ),
 ]

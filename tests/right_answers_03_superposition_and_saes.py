@@ -434,6 +434,22 @@ RIGHT_ANSWERS = [
             return there.long() + (there & shared).long()
         """,
     ),
+    RightAnswer(
+        "phase",
+        "in float64, from the Gram matrix of unit directions",
+        """
+        def phase(W, feature, *, min_norm=0.5, max_overlap=0.25):
+            W = W.double()
+            lengths = W.square().sum(dim=1).sqrt()
+            unit = W[..., feature] / lengths[:, feature, None].clamp(min=1e-30)
+            along = torch.bmm(unit[:, None], W)[:, 0] ** 2
+            along[:, feature] = 0
+            result = torch.ones(len(W), dtype=torch.long, device=W.device)
+            result[along.sum(1) > max_overlap] = 2
+            result[lengths[:, feature] < min_norm] = 0
+            return result
+        """,
+    ),
     # 3.11
     RightAnswer(
         "solution_losses",
@@ -458,6 +474,22 @@ RIGHT_ANSWERS = [
             losses[0] = importance * losses[1]
             losses[2] = torch.addcmul(torch.ones_like(importance), importance, torch.ones_like(importance)) * probability**2 / 12
             return losses
+        """,
+    ),
+    RightAnswer(
+        "solution_losses",
+        "moments of a uniform number, as fractions",
+        """
+        from fractions import Fraction
+
+        def solution_losses(probability, importance):
+            mean, square = Fraction(1, 2), Fraction(1, 3)
+            # the smaller of two: its density is 2 (1 - m)
+            clash = 2 * (Fraction(1, 3) - Fraction(1, 4))
+            missing = float(square) * probability - (float(mean) * probability).pow(2)
+            one = torch.full_like(importance, 1.0)
+            rows = [importance * missing, one * missing, (one + importance) * float(clash) * probability.pow(2)]
+            return torch.cat([row.unsqueeze(0) for row in rows]).mul(0.5)
         """,
     ),
     # 3.12
@@ -486,6 +518,19 @@ RIGHT_ANSWERS = [
             sizes = torch.empty(batch, len(probability), 2 * n_pairs, device=generator.device)
             sizes = sizes.uniform_(generator=generator).to(probability)
             return sizes * mask.repeat_interleave(2, dim=-1)
+        """,
+    ),
+    RightAnswer(
+        "correlated_batch",
+        "strengths first, then what is not there set to 0 in place",
+        """
+        def correlated_batch(batch, n_pairs, probability, generator):
+            n_instances, where = probability.shape[0], generator.device
+            x = torch.rand((batch, n_instances, n_pairs, 2), generator=generator, device=where)
+            chance = torch.rand((batch, n_instances, n_pairs), generator=generator, device=where)
+            absent = chance >= probability.to(where)[None, :, None]
+            x[absent] = 0.0
+            return einops.rearrange(x, "b i k two -> b i (k two)").to(probability)
         """,
     ),
     # 3.13
@@ -589,6 +634,28 @@ RIGHT_ANSWERS = [
                     h = torch.relu(x[:, k] @ self.W[k].T)
                     outputs.append(torch.relu(torch.addmm(self.b[k], h, self.W[k])))
                 return torch.stack(outputs, dim=1)
+        """,
+    ),
+    RightAnswer(
+        "ToyNeuronModel",
+        "vmap over instances",
+        """
+        class ToyNeuronModel(nn.Module):
+            def __init__(self, n_instances, n_features, d_hidden, generator):
+                super().__init__()
+                self.W = nn.Parameter(torch.empty(n_instances, d_hidden, n_features))
+                self.b = nn.Parameter(torch.zeros(n_instances, n_features))
+                with torch.no_grad():
+                    self.W.copy_(torch.randn(self.W.shape, generator=generator, device=generator.device) * 0.3)
+                self.to(device)
+
+            @staticmethod
+            def one(x, W, b):
+                neurons = torch.maximum(x @ W.T, torch.zeros(()).to(x))
+                return torch.nn.functional.threshold(neurons @ W + b, 0.0, 0.0)
+
+            def forward(self, x):
+                return torch.vmap(self.one, in_dims=(1, 0, 0), out_dims=1)(x, self.W, self.b)
         """,
     ),
     # 3.15
@@ -789,6 +856,22 @@ RIGHT_ANSWERS = [
             return before
         """,
     ),
+    RightAnswer(
+        "sae_step",
+        "gradients by autograd.grad, put in place by hand",
+        """
+        def sae_step(sae, optimizer, x, l1):
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            reconstruction, features = sae(x)
+            loss = sae_loss(x, reconstruction, features, l1)
+            for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters)):
+                parameter.grad = gradient
+            remove_parallel_gradient(sae)
+            optimizer.step()
+            normalize_decoder(sae)
+            return loss.item()
+        """,
+    ),
     # 3.20
     RightAnswer(
         "mean_max_cosine",
@@ -962,6 +1045,39 @@ RIGHT_ANSWERS = [
 
             def decode(self, f):
                 return F.linear(f, self.W_dec.T, self.b_dec)
+
+            def forward(self, x):
+                f = self.encode(x)
+                return self.decode(f), f
+        """,
+    ),
+    RightAnswer(
+        "GatedSAE",
+        "features on by index, magnitudes with einsum",
+        """
+        class Parameters(nn.Module):
+            def __init__(self, d_in, d_sae, generator):
+                super().__init__()
+                start = F.normalize(torch.randn(d_sae, d_in, generator=generator, device=generator.device), dim=1)
+                self.W_dec = nn.Parameter(start.clone())
+                self.W_gate = nn.Parameter(start.t().contiguous())
+                self.b_dec = nn.Parameter(torch.zeros(d_in, device=generator.device))
+                self.b_gate = nn.Parameter(torch.zeros(d_sae, device=generator.device))
+                self.b_mag = nn.Parameter(torch.zeros(d_sae, device=generator.device))
+                self.r_mag = nn.Parameter(torch.zeros(d_sae, device=generator.device))
+
+        class GatedSAE(Parameters):
+            def gate(self, x):
+                return torch.einsum("...d,ds->...s", x, self.W_gate).add(self.b_gate)
+
+            def encode(self, x):
+                scaled = torch.einsum("...d,ds,s->...s", x, self.W_gate, torch.exp(self.r_mag))
+                magnitude = torch.relu(scaled + self.b_mag)
+                on = torch.heaviside(self.gate(x).detach(), torch.zeros((), device=x.device, dtype=x.dtype))
+                return magnitude * on
+
+            def decode(self, f):
+                return torch.einsum("...s,sd->...d", f, self.W_dec).add(self.b_dec)
 
             def forward(self, x):
                 f = self.encode(x)
@@ -1159,6 +1275,38 @@ RIGHT_ANSWERS = [
             return out
         """,
     ),
+    RightAnswer(
+        "gather_activations",
+        "detached in the hook, logits in a variable",
+        """
+        def gather_activations(model, tokens, hook_name, batch_size=64):
+            parts = []
+            for i in range(math.ceil(len(tokens) / batch_size)):
+                part = tokens[i * batch_size : (i + 1) * batch_size]
+                logits = model.run_with_hooks(part, fwd_hooks=[(hook_name, lambda x, hook: parts.append(x.detach()))])
+                assert len(logits) == len(part)
+            return torch.concat(parts)
+        """,
+    ),
+    RightAnswer(
+        "gather_activations",
+        "a generator of batches, a permanent hook taken off again",
+        """
+        def batches(model, tokens, hook_name, batch_size):
+            seen = {}
+            model.add_hook(hook_name, lambda acts, hook: seen.__setitem__(hook_name, acts.detach().clone()))
+            try:
+                with torch.inference_mode():
+                    for start in range(0, tokens.shape[0], batch_size):
+                        model(tokens[start : start + batch_size], return_type=None)
+                        yield seen.pop(hook_name)
+            finally:
+                model.reset_hooks()
+
+        def gather_activations(model, tokens, hook_name, batch_size=64):
+            return torch.cat(list(batches(model, tokens, hook_name, batch_size)), dim=0).clone()
+        """,
+    ),
     # 3.28
     RightAnswer(
         "l0",
@@ -1206,6 +1354,17 @@ RIGHT_ANSWERS = [
             return ((everything - unexplained) / everything).item()
         """,
     ),
+    RightAnswer(
+        "explained_variance",
+        "sums of squares in one pass, in float64",
+        """
+        def explained_variance(x, x_hat):
+            rows = x.reshape(-1, x.shape[-1]).double()
+            error = rows - x_hat.reshape(rows.shape).double()
+            about_mean = torch.einsum("nd,nd->", rows, rows) - len(rows) * rows.mean(0).pow(2).sum()
+            return 1.0 - torch.einsum("nd,nd->", error, error).item() / about_mean.item()
+        """,
+    ),
     # 3.30
     RightAnswer(
         "dead_fraction",
@@ -1223,6 +1382,15 @@ RIGHT_ANSWERS = [
         def dead_fraction(f):
             n = f.shape[-1]
             return sum(1 for feature in range(n) if not f[..., feature].any()) / n
+        """,
+    ),
+    RightAnswer(
+        "dead_fraction",
+        "counted from the places that are not 0",
+        """
+        def dead_fraction(f):
+            active = torch.nonzero(f)[:, -1].unique()
+            return 1 - active.numel() / f.shape[-1]
         """,
     ),
     # 3.31
@@ -1269,6 +1437,49 @@ RIGHT_ANSWERS = [
             return (nats("mean") - nats("sae")) / (nats("mean") - nats("clean"))
         """,
     ),
+    RightAnswer(
+        "loss_recovered",
+        "the model's own loss, changed in place",
+        """
+        @torch.no_grad()
+        def loss_recovered(model, sae, hook_name, tokens):
+            def ce(change=None):
+                def hook_fn(x, hook):
+                    if change is not None:
+                        x[:, 1:] = change(x[:, 1:])
+                    return x
+
+                return model.run_with_hooks(tokens, return_type="loss", fwd_hooks=[(hook_name, hook_fn)]).double()
+
+            worst = ce(lambda x: x.mean(dim=0).mean(dim=0))
+            return (worst - ce(lambda x: sae(x)[0])) / (worst - ce())
+        """,
+    ),
+    RightAnswer(
+        "loss_recovered",
+        "three kinds of replacement in a dictionary, permanent hooks taken off again",
+        """
+        def loss_recovered(model, sae, hook_name, tokens):
+            replacements = {
+                "clean": lambda x: x,
+                "sae": lambda x: sae(x)[0],
+                "mean": lambda x: x.flatten(0, 1).mean(0).repeat(*x.shape[:2], 1),
+            }
+            losses = {}
+            for kind, replace in replacements.items():
+                def hook_fn(resid, hook, replace=replace):
+                    first, rest = resid.split([1, resid.shape[1] - 1], dim=1)
+                    return torch.hstack([first, replace(rest)])
+
+                model.add_hook(hook_name, hook_fn)
+                try:
+                    with torch.no_grad():
+                        losses[kind] = model(tokens, return_type="loss").double().item()
+                finally:
+                    model.reset_hooks()
+            return (losses["mean"] - losses["sae"]) / (losses["mean"] - losses["clean"])
+        """,
+    ),
     # 3.32
     RightAnswer(
         "top_examples",
@@ -1296,6 +1507,35 @@ RIGHT_ANSWERS = [
             return torch.tensor(list(taken.items()), dtype=torch.long, device=f.device).reshape(-1, 2)
         """,
     ),
+    RightAnswer(
+        "top_examples",
+        "a list of tuples, sorted in Python",
+        """
+        def top_examples(f, feature, k):
+            rows = []
+            for text, strengths in enumerate(f[..., feature].tolist()):
+                strongest = max(strengths)
+                if strongest > 0:
+                    rows.append((strongest, text, strengths.index(strongest)))
+            rows.sort(reverse=True)
+            return torch.tensor([[text, position] for _, text, position in rows[:k]], device=f.device)
+        """,
+    ),
+    RightAnswer(
+        "top_examples",
+        "text by text over Python numbers",
+        """
+        def top_examples(f, feature, k):
+            found = []
+            for text, row in enumerate(f[..., feature].tolist()):
+                strength = max(row)
+                if strength > 0:
+                    found.append((strength, text, row.index(strength)))
+            found.sort(key=lambda entry: -entry[0])
+            pairs = [[text, position] for _, text, position in found[:k]]
+            return torch.tensor(pairs, dtype=torch.int64, device=f.device).view(-1, 2)
+        """,
+    ),
     # 3.33
     RightAnswer(
         "logit_effect",
@@ -1317,6 +1557,30 @@ RIGHT_ANSWERS = [
             matrix = matrix - matrix.mean(dim=0, keepdim=True)
             matrix = matrix - matrix.mean(dim=1, keepdim=True)
             return F.linear(sae.W_dec[feature], matrix.T)
+        """,
+    ),
+    RightAnswer(
+        "logit_effect",
+        "what the unembedding makes of it, less what it makes of nothing",
+        """
+        def logit_effect(model, sae, feature):
+            d = sae.W_dec[feature]
+            d = (d - d.mean()).reshape(1, 1, -1)
+            logits = (model.unembed(d) - model.unembed(torch.zeros_like(d))).flatten()
+            return logits - logits.mean()
+        """,
+    ),
+    RightAnswer(
+        "logit_effect",
+        "word by word, differences of dot products",
+        """
+        def logit_effect(model, sae, feature):
+            direction = sae.W_dec[feature].double()
+            n = direction.shape[0]
+            centre = torch.eye(n, dtype=torch.double, device=direction.device) - 1 / n
+            written = centre @ direction
+            logits = torch.stack([torch.dot(written, column.double()) for column in model.W_U.T])
+            return logits.sub(logits.sum() / len(logits))
         """,
     ),
     # 3.34
@@ -1352,6 +1616,29 @@ RIGHT_ANSWERS = [
             return model.run_with_hooks(tokens, fwd_hooks=[(hook_name, hook_fn)])
         """,
     ),
+    RightAnswer(
+        "ablate_feature",
+        "the SAE run without the feature, the difference added",
+        """
+        def ablate_feature(model, sae, hook_name, tokens, feature):
+            def difference(resid):
+                f = sae.encode(resid)
+                off = f.index_fill(-1, torch.tensor([feature], device=f.device), 0.0)
+                return sae.decode(off) - sae.decode(f)
+
+            def hook_fn(resid, hook):
+                changed = resid + difference(resid)
+                keep = torch.zeros(resid.shape[1], 1, dtype=torch.bool, device=resid.device)
+                keep[0] = True
+                return torch.where(keep, resid, changed)
+
+            model.add_hook(hook_name, hook_fn)
+            try:
+                return model(tokens)
+            finally:
+                model.reset_hooks()
+        """,
+    ),
     # 3.35
     RightAnswer(
         "steer",
@@ -1385,6 +1672,37 @@ RIGHT_ANSWERS = [
                 return model(tokens)
         """,
     ),
+    RightAnswer(
+        "steer",
+        "the difference of two sets of features through W_dec, in float64",
+        """
+        @torch.no_grad()
+        def steer(model, sae, hook_name, tokens, feature, strength):
+            def hook_fn(x, hook):
+                before = sae.encode(x)
+                after = before.clone()
+                after[:, 1:, feature] = strength
+                return (x.double() + (after - before).double() @ sae.W_dec.double()).to(x.dtype)
+
+            return model.run_with_hooks(tokens, fwd_hooks=[(hook_name, hook_fn)])
+        """,
+    ),
+    RightAnswer(
+        "steer",
+        "position by position",
+        """
+        def steer(model, sae, hook_name, tokens, feature, strength):
+            def hook_fn(resid, hook):
+                columns = [resid[:, 0]]
+                for position in range(1, resid.shape[1]):
+                    at = resid[:, position]
+                    active = sae.encode(at)[:, feature]
+                    columns.append(at + torch.outer(strength - active, sae.W_dec[feature]))
+                return torch.stack(columns, dim=1)
+
+            return model.run_with_hooks(tokens, fwd_hooks=[(hook_name, hook_fn)])
+        """,
+    ),
     # 3.36
     RightAnswer(
         "feature_f1",
@@ -1413,6 +1731,26 @@ RIGHT_ANSWERS = [
             return torch.tensor(scores, device=f.device)
         """,
     ),
+    RightAnswer(
+        "feature_f1",
+        "a little added below the line",
+        """
+        def feature_f1(f, truth, threshold=0.0):
+            yes, t = (f > threshold).float(), truth.float()
+            return 2 * einops.einsum(yes, t, "example d_sae, example -> d_sae") / (yes.sum(0) + t.sum() + 1e-9)
+        """,
+    ),
+    RightAnswer(
+        "feature_f1",
+        "from a table of counts, in whole numbers until the end",
+        """
+        def feature_f1(f, truth, threshold=0.0):
+            said = torch.where(f > threshold, 1, 0)
+            counts = torch.einsum("ef,e->f", said, truth.long())
+            together = said.sum(0) + int(truth.sum())
+            return torch.where(together > 0, counts * 2 / together, torch.zeros(f.shape[1], device=f.device))
+        """,
+    ),
     # 3.37
     RightAnswer(
         "feature_splits",
@@ -1437,6 +1775,34 @@ RIGHT_ANSWERS = [
             values, indices = einops.einsum(a, b, "n d, w d -> n w").sort(dim=1, descending=True)
             counts = (values >= threshold).sum(dim=1)
             return [row[:count] for row, count in zip(indices.tolist(), counts.tolist())]
+        """,
+    ),
+    RightAnswer(
+        "feature_splits",
+        "going down each row, the indices still tensors",
+        """
+        def feature_splits(narrow, wide, threshold):
+            found = []
+            for a in narrow.double():
+                cosines = torch.stack([a @ b / (a.norm() * b.norm()) for b in wide.double()])
+                found.append([index for index in cosines.argsort(descending=True) if cosines[index] >= threshold])
+            return found
+        """,
+    ),
+    RightAnswer(
+        "feature_splits",
+        "angles by loops over pairs",
+        """
+        def feature_splits(narrow, wide, threshold):
+            def cosine(a, b):
+                return (torch.dot(a, b) / math.sqrt(torch.dot(a, a) * torch.dot(b, b))).item()
+
+            result = []
+            for a in narrow.double():
+                near = {j: cosine(a, b) for j, b in enumerate(wide.double())}
+                near = {j: c for j, c in near.items() if c >= threshold}
+                result.append([j for j, _ in sorted(near.items(), key=lambda item: item[1], reverse=True)])
+            return result
         """,
     ),
     # 3.38
@@ -1470,6 +1836,34 @@ RIGHT_ANSWERS = [
             sums = parts.sum(1)
             found = silent & (sums > 0) & (parts.max(1).values / sums.clamp(min=1e-12) >= share)
             return found.float().mean().item()
+        """,
+    ),
+    RightAnswer(
+        "absorption_rate",
+        "one table of who carries what",
+        """
+        def absorption_rate(f, W_dec, probe, recognised, main, share=0.5):
+            c = einops.einsum(f.double(), W_dec.double(), probe.double(), "e s, s d, d -> e s")
+            total = c.sum(dim=1, keepdim=True)
+            other = torch.arange(f.shape[1], device=f.device) != main
+            carries = (c / total >= share) & (total > 0) & other
+            return (carries.any(dim=1) & ~(f[:, main] > 0))[recognised].sum() / max(int(recognised.sum()), 1)
+        """,
+    ),
+    RightAnswer(
+        "absorption_rate",
+        "contributions sorted, the best that is not main",
+        """
+        def absorption_rate(f, W_dec, probe, recognised, main, share=0.5):
+            n = int(recognised.sum())
+            if n == 0:
+                return 0.0
+            parts = torch.einsum("es,sd,d->es", f.double(), W_dec.double(), probe.double())[recognised]
+            keep = torch.arange(parts.shape[1], device=f.device) != main
+            best = parts[:, keep].topk(1, dim=1).values.squeeze(1)
+            total = parts.sum(dim=1)
+            silent = ~(f[recognised][:, main] > 0)
+            return float(torch.count_nonzero(silent & (total > 0) & (best >= share * total))) / n
         """,
     ),
 ]

@@ -42,6 +42,22 @@ RIGHT_ANSWERS = [
             return dict(zip(("IO", "S1", "S1+1", "S2", "END"), (int(at_io[0]), one, one + 1, two, words.size - 1)))
         """,
     ),
+    RightAnswer(
+        "name_positions",
+        "a dictionary of all words and their places",
+        """
+        def name_positions(str_tokens, io, s):
+            places = {}
+            for place, token in enumerate(str_tokens):
+                places.setdefault(token, []).append(place)
+            match places.get(f" {io}", []), places.get(f" {s}", []):
+                case [at_io], [s1, s2]:
+                    return {"IO": at_io, "S1": s1, "S2": s2, "S1+1": s1 + 1, "END": place}
+                case [_], _:
+                    raise ValueError(f"{s} does not stand twice")
+            raise ValueError(f"{io} does not stand once")
+        """,
+    ),
     # 4.2
     RightAnswer(
         "ioi_prompts",
@@ -112,6 +128,31 @@ RIGHT_ANSWERS = [
             return Prompts(texts, tokens, io, s, {"IO": at_io, "S1": s1, "S1+1": s1 + 1, "S2": s2, "END": end}, numbers)
         """,
     ),
+    RightAnswer(
+        "ioi_prompts",
+        "all texts through to_tokens at once, and what it fills up with overwritten",
+        """
+        def ioi_prompts(model, templates, pairs, nouns, generator):
+            texts, numbers, names = [], [], []
+            for number, template in enumerate(templates):
+                for io, s in pairs:
+                    words = {field: each[torch.randint(len(each), (1,), generator=generator).item()] for field, each in nouns.items()}
+                    texts += [template.format(A=io, B=s, S=s, **words), template.format(A=s, B=io, S=s, **words)]
+                    numbers += [number] * 2
+                    names += [(io, s)] * 2
+            answers = torch.tensor([[name_token(model, name) for name in pair] for pair in names])
+            tokens = model.to_tokens(texts, padding_side="right").clone()
+            answers = answers.to(tokens.device)
+            positions = {}
+            for text, pair in zip(texts, names):
+                for role, place in name_positions(model.to_str_tokens(text), *pair).items():
+                    positions.setdefault(role, []).append(place)
+            positions = {role: torch.tensor(places).to(tokens) for role, places in positions.items()}
+            after = torch.arange(tokens.shape[1], device=tokens.device) > positions["END"][:, None]
+            tokens[after] = model.tokenizer.bos_token_id
+            return Prompts(texts, tokens, answers[:, 0], answers[:, 1], positions, numbers)
+        """,
+    ),
     # 4.3
     RightAnswer(
         "abc_twins",
@@ -143,6 +184,19 @@ RIGHT_ANSWERS = [
                     tokens[row, prompts.positions[role][row]] = new
                 texts.append(model.tokenizer.decode(tokens[row, 1 : int(prompts.positions["END"][row]) + 1]))
             return Prompts(texts, tokens, prompts.io, prompts.s, dict(prompts.positions), list(prompts.templates))
+        """,
+    ),
+    RightAnswer(
+        "abc_twins",
+        "all rows in one draw, by torch.multinomial",
+        """
+        def abc_twins(model, prompts, names, generator):
+            ids = torch.tensor([name_token(model, name) for name in names], device=prompts.tokens.device)
+            free = torch.stack([~torch.isin(ids, row) for row in prompts.tokens])
+            if bool((free.sum(dim=1) < 3).any()):
+                raise ValueError("a text leaves fewer than three names")
+            chosen = ids[torch.multinomial(free.float().cpu(), 3, generator=generator).to(ids.device)]
+            return with_names(model, prompts, {role: chosen[:, place] for place, role in enumerate(("IO", "S1", "S2"))})
         """,
     ),
     # 4.4
@@ -181,6 +235,23 @@ RIGHT_ANSWERS = [
                     raise ValueError(f"no name is left for {prompts.texts[row]}")
                 new.append(name_token(model, free[torch.randperm(len(free), generator=generator)[0].item()]))
             return with_names(model, prompts, {"S2": torch.tensor(new).to(prompts.io)})
+        """,
+    ),
+    RightAnswer(
+        "s2_twins",
+        "all names in random order for each row, the first that is free",
+        """
+        def s2_twins(model, prompts, names=None, generator=None):
+            new = prompts.io.clone()
+            for row, tokens in enumerate(prompts.tokens):
+                if names is not None:
+                    order = [names[place] for place in torch.randperm(len(names), generator=generator).tolist()]
+                    ids = (name_token(model, name) for name in order)
+                    free = next((each for each in ids if not (tokens == each).any()), None)
+                    if free is None:
+                        raise ValueError(f"nobody is left for text {row}")
+                    new[row] = free
+            return with_names(model, prompts, dict(S2=new))
         """,
     ),
     # 4.5
@@ -243,6 +314,17 @@ RIGHT_ANSWERS = [
             return (torch.sum(difference) / len(difference)).sub(low).div(way)
         """,
     ),
+    RightAnswer(
+        "normalised_metric",
+        "paired differences, in double precision",
+        """
+        def normalised_metric(difference, clean, corrupted):
+            whole = (clean.double() - corrupted.double()).mean()
+            if abs(whole.item()) < 1e-9:
+                raise ValueError("clean and corrupted runs agree on average")
+            return ((difference.double() - corrupted.double()).mean() / whole).to(difference.dtype)
+        """,
+    ),
     # 4.7
     RightAnswer(
         "logit_difference_by_component",
@@ -294,6 +376,28 @@ RIGHT_ANSWERS = [
             return torch.stack(columns, dim=-1)
         """,
     ),
+    RightAnswer(
+        "logit_difference_by_component",
+        "embeddings from the weights, W_O and W_U multiplied first",
+        """
+        def logit_difference_by_component(model, cache, prompts):
+            ends, text = prompts.positions["END"], range(len(prompts.io))
+            at_end = prompts.tokens.gather(1, ends[:, None])[:, 0]
+            u = (model.W_U[:, prompts.io] - model.W_U[:, prompts.s]).T
+            if model.cfg.normalization_type is not None:
+                u = u / cache["ln_final.hook_scale"][text, ends]
+            rows = [(model.W_E[at_end] * u).sum(-1), (model.W_pos[ends] * u).sum(-1)]
+            for layer in range(model.cfg.n_layers):
+                read = torch.einsum("hdm,bm->bhd", model.W_O[layer], u)
+                by_head = (cache[f"blocks.{layer}.attn.hook_z"][text, ends] * read).sum(-1)
+                rows.extend(by_head.unbind(dim=1))
+                rows.append(u @ model.b_O[layer])
+                if not model.cfg.attn_only:
+                    rows.append(torch.linalg.vecdot(cache[f"blocks.{layer}.hook_mlp_out"][text, ends], u))
+            rows.append(model.b_U.index_select(0, prompts.io) - model.b_U.index_select(0, prompts.s))
+            return torch.vstack(rows)
+        """,
+    ),
     # 4.8
     RightAnswer(
         "logit_difference_by_layer",
@@ -325,6 +429,22 @@ RIGHT_ANSWERS = [
                     stream = stream / (stream.var(dim=-1, keepdim=True, unbiased=False) + model.cfg.eps).sqrt()
                 results.append((stream * direction).sum(dim=-1) + bias)
             return torch.stack(results)
+        """,
+    ),
+    RightAnswer(
+        "logit_difference_by_layer",
+        "text by text and stream by stream, END alone",
+        """
+        def logit_difference_by_layer(model, cache, prompts):
+            n_layers = model.cfg.n_layers
+            result = torch.zeros(n_layers + 1, len(prompts.io), dtype=model.W_U.dtype, device=model.W_U.device)
+            for row in range(len(prompts.io)):
+                end = int(prompts.positions["END"][row])
+                for layer in range(n_layers + 1):
+                    stream = cache["resid_pre", layer] if layer < n_layers else cache["resid_post", n_layers - 1]
+                    logits = model.unembed(model.ln_final(stream[row : row + 1, end : end + 1]))[0, 0]
+                    result[layer, row] = logits[prompts.io[row]] - logits[prompts.s[row]]
+            return result
         """,
     ),
     RightAnswer(
@@ -374,6 +494,23 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "patch_residual",
+        "a hook put on by hand and taken off again, the source found by the hook's own name",
+        """
+        def patch_residual(model, tokens, source, layer, pos):
+            places = torch.as_tensor(pos, device=tokens.device).expand(len(tokens))
+
+            def exchange(stream, hook):
+                stream[range(len(tokens)), places] = source[hook.name][range(len(tokens)), places]
+
+            model.add_hook(f"blocks.{layer}.hook_resid_pre", exchange)
+            try:
+                return model(tokens)
+            finally:
+                model.reset_hooks()
+        """,
+    ),
+    RightAnswer(
         "patch_head",
         "text by text and position by position, in place",
         """
@@ -414,6 +551,32 @@ RIGHT_ANSWERS = [
             hook = lambda x, hook: torch.where(mask, source[f"blocks.{layer}.attn.hook_{what}"], x)
             with model.hooks(fwd_hooks=[(f"blocks.{layer}.attn.hook_{what}", hook)]):
                 return model(tokens)
+        """,
+    ),
+    RightAnswer(
+        "patch_head",
+        "the head's axis moved to the front, in place, a hook taken off again",
+        """
+        def patch_head(model, tokens, source, layer, head, what="z", pos=None):
+            axis = {"z": 2, "q": 2, "k": 2, "v": 2, "pattern": 1}.get(what)
+            if axis is None:
+                raise ValueError(f"{what} is none of z, q, k, v and pattern")
+
+            def exchange(x, hook):
+                mine, theirs = x.movedim(axis, 0)[head], source[hook.name].movedim(axis, 0)[head]
+                if pos is None:
+                    mine.copy_(theirs)
+                elif isinstance(pos, int):
+                    mine[:, pos] = theirs[:, pos]
+                else:
+                    for one, other, place in zip(mine, theirs, pos):
+                        one[place] = other[place]
+                return x
+
+            model.add_hook(f"blocks.{layer}.attn.hook_{what}", exchange)
+            logits = model(tokens)
+            model.reset_hooks()
+            return logits
         """,
     ),
     RightAnswer(
@@ -461,6 +624,29 @@ RIGHT_ANSWERS = [
                     logits = model(rows)
                 values += [sum(metric(logits[i * n_texts : (i + 1) * n_texts])) / n_texts for i in range(len(of_pos))]
             return torch.stack(values).view(n_layers, n_pos)
+        """,
+    ),
+    RightAnswer(
+        "residual_sweep",
+        "torch.where over masks of rows and positions, a hook for each layer of the group",
+        """
+        def residual_sweep(model, tokens, source, metric, rows_at_once=512):
+            batch, n_pos = tokens.shape
+            where = tokens.device
+            layers, places = torch.arange(model.cfg.n_layers, device=where), torch.arange(n_pos, device=where)
+            results = []
+            for cells in torch.cartesian_prod(layers, places).split(max(1, rows_at_once // batch)):
+                hooks = []
+                for layer in cells[:, 0].unique().tolist():
+                    name = f"blocks.{layer}.hook_resid_pre"
+                    mask = (cells[:, :1] == layer) & (cells[:, 1:] == places)
+                    mask = einops.repeat(mask, "cell pos -> (cell batch) pos 1", batch=batch)
+                    theirs = source[name].repeat(len(cells), 1, 1)
+                    hooks.append((name, lambda x, hook, mask=mask, theirs=theirs: torch.where(mask, theirs, x)))
+                with model.hooks(fwd_hooks=hooks):
+                    logits = model(torch.cat([tokens] * len(cells)))
+                results += [float(metric(part).mean()) for part in logits.chunk(len(cells))]
+            return torch.tensor(results, device=where).reshape(model.cfg.n_layers, n_pos)
         """,
     ),
     RightAnswer(
@@ -520,6 +706,31 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "head_sweep",
+        "cells split into pieces and written into, one hook for each layer of the group",
+        """
+        def head_sweep(model, tokens, source, metric, what="z", rows_at_once=512):
+            if what not in "z q k v pattern".split():
+                raise ValueError(f"what={what!r} is no activation of a head")
+            axis, n_heads = 1 if what == "pattern" else 2, model.cfg.n_heads
+            batch, means = len(tokens), []
+            for cells in torch.arange(model.cfg.n_layers * n_heads).split(max(1, rows_at_once // batch)):
+                cells = [divmod(cell, n_heads) for cell in cells.tolist()]
+
+                def exchange(x, hook, cells=cells):
+                    pieces = x.clone().split(batch)
+                    for piece, (layer, head) in zip(pieces, cells):
+                        if layer == hook.layer():
+                            piece.select(axis, head).copy_(source[hook.name].select(axis, head))
+                    return torch.cat(pieces)
+
+                hooks = [(f"blocks.{layer}.attn.hook_{what}", exchange) for layer in {layer for layer, _ in cells}]
+                logits = model.run_with_hooks(tokens.repeat(len(cells), 1), fwd_hooks=hooks)
+                means += [metric(piece).mean() for piece in logits.split(batch)]
+            return einops.rearrange(torch.stack(means), "(layer head) -> layer head", head=n_heads)
+        """,
+    ),
+    RightAnswer(
         "head_position_sweep",
         "whole runs with nothing left out",
         """
@@ -574,6 +785,53 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "head_position_sweep",
+        "indices of all cells in one assignment, one hook by a filter of names",
+        """
+        def head_position_sweep(model, tokens, source, metric, rows_at_once=512):
+            batch, n_pos = tokens.shape
+            sizes = model.cfg.n_layers, model.cfg.n_heads, n_pos
+            values = []
+            for cells in torch.cartesian_prod(*map(torch.arange, sizes)).split(max(1, rows_at_once // batch)):
+                def exchange(z, hook, cells=cells):
+                    z = z.unflatten(0, (len(cells), batch)).clone()
+                    (here,) = (cells[:, 0] == hook.layer()).nonzero(as_tuple=True)
+                    _, head, pos = cells[here].T
+                    z[here, :, pos, head] = source[hook.name][:, pos, head].transpose(0, 1)
+                    return z.flatten(0, 1)
+
+                hooks = [(lambda name: name.endswith("attn.hook_z"), exchange)]
+                logits = model.run_with_hooks(tokens.repeat(len(cells), 1), fwd_hooks=hooks)
+                values += [metric(part).mean() for part in logits.split(batch)]
+            return torch.stack(values).view(sizes)
+        """,
+    ),
+    RightAnswer(
+        "head_position_sweep",
+        "one hook for each cell, in place, results in a dictionary",
+        """
+        def head_position_sweep(model, tokens, source, metric, rows_at_once=512):
+            batch, n_pos = tokens.shape
+            n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
+            waiting = [(layer, head, pos) for layer in range(n_layers) for pos in range(n_pos) for head in range(n_heads)]
+            done = {}
+            while waiting:
+                now = [waiting.pop() for _ in range(min(len(waiting), max(1, rows_at_once // batch)))]
+                hooks = []
+                for place, (layer, head, pos) in enumerate(now):
+                    def exchange(z, hook, rows=slice(place * batch, (place + 1) * batch), head=head, pos=pos):
+                        z[rows, pos, head] = source[hook.name][:, pos, head]
+
+                    hooks.append((f"blocks.{layer}.attn.hook_z", exchange))
+                logits = model.run_with_hooks(torch.cat([tokens for _ in now]), fwd_hooks=hooks)
+                done |= {cell: metric(part).mean().item() for cell, part in zip(now, logits.split(batch))}
+            result = torch.empty(n_layers, n_heads, n_pos, device=tokens.device)
+            for cell, value in done.items():
+                result[cell] = value
+            return result
+        """,
+    ),
+    RightAnswer(
         "attribution_sweep",
         "retain_grad on z itself, and weights cleaned afterwards",
         """
@@ -614,6 +872,27 @@ RIGHT_ANSWERS = [
             steps = [source[f"blocks.{layer}.attn.hook_z"] - own["z", layer] for layer in layers]
             products = torch.stack([step.detach() * slope for step, slope in zip(steps, slopes)])
             return einops.reduce(products.sum(-1), "layer batch pos head -> layer head pos", "mean")
+        """,
+    ),
+    RightAnswer(
+        "attribution_sweep",
+        "backward into zeros alone, while no weight asks for a gradient",
+        """
+        def attribution_sweep(model, tokens, source, metric):
+            names = [f"blocks.{layer}.attn.hook_z" for layer in range(model.cfg.n_layers)]
+            _, own = model.run_with_cache(tokens, names_filter=names)
+            extra = {name: torch.zeros_like(own[name]).requires_grad_() for name in names}
+            asking = [weight for weight in model.parameters() if weight.requires_grad]
+            for weight in asking:
+                weight.requires_grad_(False)
+            try:
+                with torch.enable_grad(), model.hooks(fwd_hooks=[(name, lambda z, hook: z + extra[hook.name]) for name in names]):
+                    metric(model(tokens)).sum().backward()
+            finally:
+                for weight in asking:
+                    weight.requires_grad_(True)
+            products = [((source[name] - own[name]) * extra[name].grad).sum(dim=-1) for name in names]
+            return einops.reduce(torch.stack(products), "layer batch pos head -> layer head pos", "mean")
         """,
     ),
     RightAnswer(
@@ -760,6 +1039,36 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "path_patch_to_heads",
+        "each run no longer than it must be: the first ends after the receivers, the second begins at them",
+        """
+        def path_patch_to_heads(model, tokens, source, sender, receivers, what, freeze_mlps=False):
+            match what:
+                case "q" | "k" | "v":
+                    pass
+                case other:
+                    raise ValueError(f"heads have no input called {other}")
+            by_layer = {}
+            for layer, head in receivers:
+                by_layer.setdefault(layer, []).append(head)
+            first, last = min(by_layer), max(by_layer)
+            hooks = path_hooks(model, tokens, source, sender, freeze_mlps)
+            arrived = {}
+            for layer in by_layer:
+                hooks.append((f"blocks.{layer}.attn.hook_{what}", lambda x, hook: arrived.update({hook.layer(): x.clone()})))
+            model.run_with_hooks(tokens, fwd_hooks=hooks, stop_at_layer=last + 1)
+
+            def receive(x, hook):
+                for head in by_layer[hook.layer()]:
+                    x[..., head, :] = arrived[hook.layer()][..., head, :]
+                return x
+
+            _, own = model.run_with_cache(tokens, names_filter=f"blocks.{first}.hook_resid_pre")
+            with model.hooks(fwd_hooks=[(f"blocks.{layer}.attn.hook_{what}", receive) for layer in by_layer]):
+                return run_from(model, own["resid_pre", first], first)
+        """,
+    ),
+    RightAnswer(
         "path_sweep_to_logits",
         "senders as rows of whole runs, with all heads hooked",
         """
@@ -832,6 +1141,32 @@ RIGHT_ANSWERS = [
                     for head, stream in zip(heads.tolist(), final):
                         sweep[layer, head] = metric(model.unembed(model.ln_final(stream))).mean()
             return sweep
+        """,
+    ),
+    RightAnswer(
+        "path_sweep_to_logits",
+        "by what attention writes, the changes in float64",
+        """
+        def path_sweep_to_logits(model, tokens, source, metric, rows_at_once=512):
+            _, own = model.run_with_cache(tokens)
+            n_layers, n_heads, batch = model.cfg.n_layers, model.cfg.n_heads, tokens.shape[0]
+            changes = []
+            for layer in range(n_layers):
+                z = source[f"blocks.{layer}.attn.hook_z"].double() - own["z", layer].double()
+                changes.append(torch.einsum("bphd,hdm->hbpm", z, model.W_O[layer].double()))
+            changes = torch.cat(changes).float()
+            values = []
+            for first, some in zip(range(0, len(changes), max(1, rows_at_once // batch)), changes.split(max(1, rows_at_once // batch))):
+                layers = (first + torch.arange(len(some), device=tokens.device)) // n_heads
+
+                def write(out, hook, some=some, layers=layers):
+                    mine = (layers == hook.layer()).view(-1, 1, 1, 1)
+                    return (own[hook.name] + some * mine).flatten(0, 1)
+
+                hooks = [(f"blocks.{layer}.hook_attn_out", write) for layer in range(n_layers)]
+                logits = model.run_with_hooks(tokens.repeat(len(some), 1), fwd_hooks=hooks)
+                values += [metric(each).mean().item() for each in logits.unflatten(0, (len(some), batch))]
+            return torch.tensor(values, device=tokens.device).view(n_layers, n_heads)
         """,
     ),
     RightAnswer(
@@ -909,6 +1244,42 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "path_sweep_to_heads",
+        "all heads as senders, in runs that end after the receivers and begin at them",
+        """
+        def path_sweep_to_heads(model, tokens, source, metric, receivers, what, rows_at_once=512):
+            cfg, batch = model.cfg, tokens.shape[0]
+            _, own = model.run_with_cache(tokens)
+            by_layer = {layer: [head for of, head in receivers if of == layer] for layer, _ in receivers}
+            first, last = min(by_layer), max(by_layer)
+            at_once = max(1, rows_at_once // batch)
+            values = []
+            for start in range(0, cfg.n_layers * cfg.n_heads, at_once):
+                group = [divmod(i, cfg.n_heads) for i in range(start, min(start + at_once, cfg.n_layers * cfg.n_heads))]
+                z = {layer: own["z", layer].repeat(len(group), 1, 1, 1) for layer in range(cfg.n_layers)}
+                for i, (layer, head) in enumerate(group):
+                    z[layer][i * batch : (i + 1) * batch, :, head] = source[f"blocks.{layer}.attn.hook_z"][:, :, head]
+                got = {}
+                hooks = [(f"blocks.{layer}.attn.hook_z", lambda _, hook, z=z: z[hook.layer()]) for layer in z]
+                hooks += [
+                    (f"blocks.{layer}.attn.hook_{what}", lambda x, hook, got=got: got.update({hook.name: x.clone()}))
+                    for layer in by_layer
+                ]
+                model.run_with_hooks(tokens.repeat(len(group), 1), fwd_hooks=hooks, stop_at_layer=last + 1)
+
+                def put(x, hook, got=got):
+                    x = x.clone()
+                    heads = by_layer[hook.layer()]
+                    x[:, :, heads] = got[hook.name][:, :, heads]
+                    return x
+
+                with model.hooks(fwd_hooks=[(name, put) for name in got]):
+                    logits = run_from(model, own["resid_pre", first].repeat(len(group), 1, 1), first)
+                values += [metric(part).mean() for part in logits.split(batch)]
+            return torch.stack(values).view(cfg.n_layers, cfg.n_heads)
+        """,
+    ),
+    RightAnswer(
         "trace_circuit",
         "layer by layer from the last, since a head's receivers stand in later layers",
         """
@@ -949,10 +1320,26 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
-        "copying_score",
+        "trace_circuit",
+        "a set of receivers at a time, less those that were asked",
+        """
+        def trace_circuit(effects_on, threshold):
+            asked, now = {}, {"logits"}
+            while now:
+                asked |= {
+                    receiver: {sender: e for sender, e in effects_on(receiver).items() if e > threshold or e < -threshold}
+                    for receiver in now
+                }
+                heads = {sender for senders in asked.values() for sender in senders if type(sender) is tuple}
+                now = {head + (letter,) for head in heads for letter in "qkv"} - asked.keys()
+            return {(sender, receiver): e for receiver, senders in asked.items() for sender, e in senders.items()}
+        """,
+    ),
+    RightAnswer(
+        "name_copying_score",
         "name by name, with a sorted list",
         """
-        def copying_score(model, layer, head, names, k=5, negative=False):
+        def name_copying_score(model, layer, head, names, k=5, negative=False):
             W_OV = model.W_V[layer, head] @ model.W_O[layer, head]
             copied = []
             for name in names.tolist():
@@ -965,10 +1352,10 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
-        "copying_score",
+        "name_copying_score",
         "by the rank in an argsort, ties told apart by hand",
         """
-        def copying_score(model, layer, head, names, k=5, negative=False):
+        def name_copying_score(model, layer, head, names, k=5, negative=False):
             read = model.W_E[names].unsqueeze(0)
             if not (layer == 0 or model.cfg.attn_only):
                 read = read + model.blocks[0].mlp(model.blocks[0].ln2(read))
@@ -980,6 +1367,22 @@ RIGHT_ANSWERS = [
             higher = out.gt(mine.unsqueeze(1)).sum(1)
             equal = out.eq(mine.unsqueeze(1)).sum(1) - 1
             return float((higher + equal < k).double().mean())
+        """,
+    ),
+    RightAnswer(
+        "name_copying_score",
+        "above the logit of place k + 1, through W_OV in float64",
+        """
+        def name_copying_score(model, layer, head, names, k=5, negative=False):
+            x = model.embed(names[None])[0]
+            if layer >= 1 and not model.cfg.attn_only:
+                first = model.blocks[0]
+                x = x + first.mlp(first.ln2(x[:, None]))[:, 0]
+            W_OV = model.W_V[layer, head].double() @ model.W_O[layer, head].double()
+            logits = (1 - 2 * negative) * (x.double() @ W_OV @ model.W_U.double())
+            own = torch.tensor([row[name] for row, name in zip(logits.tolist(), names.tolist())], dtype=torch.float64)
+            barrier = logits.sort(dim=-1, descending=True).values[:, k]
+            return (own.to(barrier.device) > barrier).double().mean().item()
         """,
     ),
     RightAnswer(
@@ -1015,6 +1418,25 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "attention_and_projection",
+        "with one-hot rows in float64",
+        """
+        def attention_and_projection(model, cache, prompts, layer, head):
+            pattern = cache[f"blocks.{layer}.attn.hook_pattern"][:, head].double()
+            at = {role: F.one_hot(places, pattern.shape[-1]).double() for role, places in prompts.positions.items()}
+            keys = torch.stack([at["IO"], at["S1"]])
+            attention = einops.einsum(pattern, at["END"], keys, "b query key, b query, role b key -> role b")
+            z = einops.einsum(cache[f"blocks.{layer}.attn.hook_z"][:, :, head].double(), at["END"], "b pos d, b pos -> b d")
+            if model.cfg.normalization_type is not None:
+                scale = cache["ln_final.hook_scale"].squeeze(-1).double()
+                z = z / (scale * at["END"]).sum(dim=-1, keepdim=True)
+            W_U = model.W_U.double()
+            directions = torch.stack([W_U[:, prompts.io], W_U[:, prompts.s]])
+            projection = einops.einsum(z, model.W_O[layer, head].double(), directions, "b d, d m, role m b -> role b")
+            return attention, projection
+        """,
+    ),
+    RightAnswer(
         "attention_by_role",
         "loops over layers, roles and texts",
         """
@@ -1047,6 +1469,24 @@ RIGHT_ANSWERS = [
             return einops.einsum(
                 patterns, asks, keys, shares, "layer b head q k, b q, role b k, order b -> order layer head role"
             )
+        """,
+    ),
+    RightAnswer(
+        "attention_by_role",
+        "a gather for the query and one for the keys, and shares of the texts",
+        """
+        def attention_by_role(model, cache, prompts, query="END"):
+            keys = torch.stack(list(prompts.positions.values()), dim=1)
+            tables = []
+            for layer in range(model.cfg.n_layers):
+                pattern = cache["pattern", layer]
+                batch, n_heads, _, n_keys = pattern.shape
+                asks = prompts.positions[query].view(batch, 1, 1, 1).expand(batch, n_heads, 1, n_keys)
+                row = pattern.gather(2, asks).squeeze(2)
+                tables.append(row.gather(2, keys.unsqueeze(1).expand(batch, n_heads, -1)))
+            abba = io_first(prompts).float()
+            shares = torch.stack([abba / abba.sum(), (1 - abba) / (1 - abba).sum()])
+            return torch.tensordot(shares, torch.stack(tables, dim=1), dims=1)
         """,
     ),
     RightAnswer(
@@ -1110,6 +1550,32 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "token_and_position_signal",
+        "from a table of names, with a mask of END and a hook for each head",
+        """
+        def token_and_position_signal(model, prompts, heads):
+            io, s = prompts.io, prompts.s
+            table = [[(io, s, s), (s, io, s)], [(s, io, io), (io, s, io)]]
+            places = torch.arange(prompts.tokens.shape[1], device=io.device)
+            is_end = (places == prompts.positions["END"][:, None])[:, :, None]
+            means = []
+            for names in [line for row in table for line in row]:
+                text = prompts.tokens
+                for role, name in zip(("IO", "S1", "S2"), names):
+                    text = torch.where(places == prompts.positions[role][:, None], name[:, None], text)
+                _, there = model.run_with_cache(text)
+
+                def say(z, hook, head, there=there):
+                    said = z.clone()
+                    said[:, :, head] = torch.where(is_end, there[hook.name][:, :, head], z[:, :, head])
+                    return said
+
+                with model.hooks(fwd_hooks=[(f"blocks.{layer}.attn.hook_z", partial(say, head=head)) for layer, head in heads]):
+                    means.append(logit_difference(model(prompts.tokens), prompts).double().mean())
+            return torch.stack(means).unflatten(0, (2, 2))
+        """,
+    ),
+    RightAnswer(
         "mean_by_template",
         "template by template, each in a run of its own",
         """
@@ -1139,6 +1605,20 @@ RIGHT_ANSWERS = [
                 share = share / share.sum()
                 result[number] = torch.stack([torch.tensordot(share, seen[layer], dims=1) for layer in sorted(seen)])
             return result
+        """,
+    ),
+    RightAnswer(
+        "mean_by_template",
+        "sums that grow text by text, in float64",
+        """
+        def mean_by_template(model, reference):
+            sums, counts = {}, {}
+            for row, number in enumerate(reference.templates):
+                _, cache = model.run_with_cache(reference.tokens[row : row + 1])
+                z = torch.cat([cache["z", layer] for layer in range(model.cfg.n_layers)]).double()
+                sums[number] = sums[number] + z if number in sums else z
+                counts[number] = counts.get(number, 0) + 1
+            return {number: (total / counts[number]).float() for number, total in sums.items()}
         """,
     ),
     RightAnswer(
@@ -1180,6 +1660,55 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "ablate_all_but",
+        "template by template, each in a run of its own",
+        """
+        def ablate_all_but(model, prompts, circuit, means):
+            circuit = frozenset(circuit)
+            n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
+            result = [None] * len(prompts)
+            for number in set(prompts.templates):
+                rows = [row for row, of in enumerate(prompts.templates) if of == number]
+                hooks = []
+                for layer in range(n_layers):
+                    gone = [head for head in range(n_heads) if (layer, head) not in circuit]
+
+                    def put(z, hook, gone=gone, mean=means[number][layer]):
+                        z = z.clone()
+                        z[:, :, gone] = mean[:, gone]
+                        return z
+
+                    hooks.append((f"blocks.{layer}.attn.hook_z", put))
+                for row, logits in zip(rows, model.run_with_hooks(prompts.tokens[rows], fwd_hooks=hooks)):
+                    result[row] = logits
+            return torch.stack(result)
+        """,
+    ),
+    RightAnswer(
+        "ablate_all_but",
+        "what attention writes is corrected",
+        """
+        def ablate_all_but(model, prompts, circuit, means):
+            keep = set(map(tuple, circuit))
+            other = torch.stack([means[number] for number in prompts.templates])
+            own = {}
+
+            def look(z, hook):
+                own[hook.layer()] = z
+
+            def correct(out, hook):
+                layer = hook.layer()
+                for head in {head for head in range(model.cfg.n_heads) if (layer, head) not in keep}:
+                    out = out + (other[:, layer, :, head] - own[layer][:, :, head]) @ model.W_O[layer, head]
+                return out
+
+            layers = range(model.cfg.n_layers)
+            hooks = [(f"blocks.{layer}.attn.hook_z", look) for layer in layers]
+            hooks += [(f"blocks.{layer}.hook_attn_out", correct) for layer in layers]
+            return model.run_with_hooks(prompts.tokens, fwd_hooks=hooks)
+        """,
+    ),
+    RightAnswer(
         "faithfulness",
         "names for the three scores, one after the other",
         """
@@ -1202,6 +1731,23 @@ RIGHT_ANSWERS = [
         """,
     ),
     RightAnswer(
+        "faithfulness",
+        "a function of sets, and shares by what is lost",
+        """
+        def faithfulness(circuit, everything, score):
+            F_of = {name: score(frozenset(tuple(pair) for pair in heads)) for name, heads in zip("CM0", (circuit, everything, []))}
+
+            def share(below):
+                return 1 - (F_of["M"] - F_of["C"]) / (F_of["M"] - below)
+
+            figures = {}
+            figures["gap"] = F_of["M"] - F_of["C"]
+            figures["ratio"] = share(0.0)
+            figures["recovered"] = share(F_of["0"])
+            return figures
+        """,
+    ),
+    RightAnswer(
         "completeness",
         "with comprehensions",
         """
@@ -1218,7 +1764,20 @@ RIGHT_ANSWERS = [
         def completeness(circuit, subset, everything, score):
             K = set(subset)
             gap = score(frozenset(set(circuit).difference(K))) - score(frozenset(set(everything).difference(K)))
-            return math.sqrt(gap * gap)
+            return (gap * gap) ** 0.5
+        """,
+    ),
+    RightAnswer(
+        "completeness",
+        "in a tensor, with sets from which heads are discarded",
+        """
+        def completeness(circuit, subset, everything, score):
+            inside, outside = set(circuit), set(everything)
+            for head in subset:
+                inside.discard(head)
+                outside.discard(head)
+            scores = torch.tensor([score(frozenset(inside)), score(frozenset(outside))], dtype=torch.float64)
+            return scores.diff().abs().item()
         """,
     ),
     RightAnswer(
@@ -1228,7 +1787,7 @@ RIGHT_ANSWERS = [
         def minimality(circuit, head, subset, score):
             K = frozenset(subset)
             C = frozenset(circuit)
-            return math.fabs(score(C - (K | frozenset({head}))) - score(C - K))
+            return abs(score(C - (K | frozenset({head}))) - score(C - K))
         """,
     ),
     RightAnswer(
@@ -1240,6 +1799,19 @@ RIGHT_ANSWERS = [
             left = [each for each in circuit if each not in gone]
             with_it, without_it = score(frozenset(left)), score(frozenset(each for each in left if each != head))
             return max(with_it - without_it, without_it - with_it)
+        """,
+    ),
+    RightAnswer(
+        "minimality",
+        "heads discarded one by one, and a number out of a tensor",
+        """
+        def minimality(circuit, head, subset, score):
+            left = dict.fromkeys(circuit)
+            for away in subset:
+                left.pop(away, None)
+            with_head = score(frozenset(left))
+            left.pop(head, None)
+            return torch.tensor(score(frozenset(left)) - with_head, dtype=torch.float64).abs()
         """,
     ),
     RightAnswer(
@@ -1275,6 +1847,21 @@ RIGHT_ANSWERS = [
                     return kept
                 kept.remove(head)
             return kept
+        """,
+    ),
+    RightAnswer(
+        "greedy_circuit",
+        "with a score that remembers, and the place of the least distance in a list",
+        """
+        def greedy_circuit(everything, score, tolerance):
+            kept = sorted(everything)
+            F_of = functools.cache(score)
+            goal = F_of(frozenset(kept))
+            while True:
+                distances = [abs(F_of(frozenset(kept) - {head}) - goal) for head in kept]
+                if not distances or min(distances) > tolerance * max(goal, -goal):
+                    return kept
+                del kept[distances.index(min(distances))]
         """,
     ),
 ]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import wraps
 
 import einops
+import pytest
 import torch
 import torch.nn.functional as F
 from transformer_lens import ActivationCache, FactoredMatrix
@@ -19,6 +20,12 @@ from utils.models.random_models import borrow_bridge
 # no two axes of the same size, none of size 1
 SMALL = AttentionOnlyConfig(d_model=12, d_vocab=11, n_ctx=17, n_layers=2, n_heads=3, d_head=4)
 WITH_MLPS = TransformerConfig(d_model=12, d_vocab=11, n_ctx=17, n_layers=2, n_heads=3, d_head=4, d_mlp=19)
+
+
+@pytest.fixture(autouse=True)
+def gradients_are_off_as_in_the_notebook(border):
+    """The notebook's first cell turns gradients off, so what is checked here runs as it does there."""
+    border.gradients = False
 
 
 def tiny_model(draw, cfg=SMALL):

@@ -2,9 +2,11 @@
 
 import math
 import re
+import weakref
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from utils.checking import complain, expect_close, expect_equal, expect_shape
 from utils.checking.complaints import Complaint
@@ -3137,6 +3139,45 @@ def run_with_activation(model, tokens, hook_name, activation):
     return model.run_with_hooks(tokens, fwd_hooks=[(hook_name, lambda _, hook: activation)])
 
 
+_remembered = {}
+
+
+def remembered(work, model, *given):
+    """What `work(model, *given)` gives. Naming a mistake asks for it again with every rival, and runs of a model take long.
+
+    Models are told apart by their embeddings, SAEs by all of their weights.
+    """
+    key = (work.__name__, _mark(model.W_E), *map(_mark, given))
+    if key not in _remembered:
+        while len(_remembered) > 60:
+            del _remembered[next(iter(_remembered))]
+        _remembered[key] = work(model, *given)
+    return _remembered[key]
+
+
+def _mark(value):
+    if isinstance(value, nn.Module):
+        return tuple(_mark(weight) for weight in value.parameters())
+    if isinstance(value, torch.Tensor):
+        return str(value.device), tuple(value.shape), value.detach().cpu().numpy().tobytes()
+    return value
+
+
+def expect_same_sae(sae, weights):
+    """`weights` are those that the SAE had before."""
+    for name, before in weights.items():
+        if not torch.equal(sae.state_dict()[name], before):
+            complain(
+                f"after the call {name} of the SAE is not what it was",
+                rule="an intervention lasts for one run: whoever uses the SAE next finds it as it was",
+                look_at="what is assigned to; a copy can be changed instead (clone), or the stream",
+            )
+
+
+def weights_of(sae):
+    return {name: weight.clone() for name, weight in sae.state_dict().items()}
+
+
 def hooks_left_on(model):
     return sum(len(point.fwd_hooks) + len(point.bwd_hooks) for point in model.hook_dict.values())
 
@@ -3185,26 +3226,82 @@ def test_fewer_texts_than_batch_size_are_one_batch(gather_activations, draw):
 
 def test_the_model_sees_at_most_batch_size_texts_at_a_time_and_each_text_once(gather_activations, draw):
     model, tokens = language_model(draw), text_ids(draw, batch=7, pos=5)
-    sizes = []
-    counter = model.blocks[0].register_forward_pre_hook(lambda module, args: sizes.append(len(args[0])))
-    try:
-        gather_activations(model, tokens, "blocks.0.hook_resid_post", 3)
-    finally:
-        counter.remove()
     look_at = "the loop over parts of `tokens`, and what the model is called on in it"
-    if max(sizes, default=0) > 3:
-        complain(
-            f"with batch_size 3 the model was run on {max(sizes)} texts at once",
-            rule="the model sees batch_size texts at a time, so that memory does not grow with their number",
-            look_at=look_at,
+    for batch_size in (3, 2):
+        sizes = []
+        counter = model.blocks[0].register_forward_pre_hook(
+            lambda module, args, sizes=sizes: sizes.append(len(args[0]))
         )
-    expect_equal(
-        sum(sizes),
-        7,
-        rule="the model reads every text once",
-        look_at=look_at,
-        what="the number of texts that the model was run on",
+        try:
+            gather_activations(model, tokens, "blocks.0.hook_resid_post", batch_size)
+        finally:
+            counter.remove()
+        if max(sizes, default=0) > batch_size:
+            complain(
+                f"with batch_size {batch_size} the model was run on {max(sizes)} texts at once",
+                rule="the model sees batch_size texts at a time, so that memory does not grow with their number",
+                look_at=look_at,
+            )
+        expect_equal(
+            sum(sizes),
+            7,
+            rule="the model reads every text once",
+            look_at=look_at,
+            what="the number of texts that the model was run on",
+        )
+
+
+class Saved:
+    """Stands in a graph for a tensor that is kept for its backward pass, and goes when the graph goes."""
+
+    def __init__(self, tensor):
+        self.tensor = tensor.detach()  # with its own graph, an output kept for the backward pass would never go
+
+
+def test_a_run_reads_only_the_place_asked_for(gather_activations, draw):
+    model, tokens = language_model(draw), text_ids(draw, batch=3, pos=5)
+    places = [0]
+    watcher = model.blocks[0].register_forward_pre_hook(
+        lambda module, args: places.append(sum(bool(point.fwd_hooks) for point in model.hook_dict.values()))
     )
+    try:
+        gather_activations(model, tokens, "blocks.0.hook_resid_post", 2)
+    finally:
+        watcher.remove()
+    if max(places) > 2:
+        complain(
+            f"in a run {max(places)} places of the model are read; one was asked for",
+            rule="a hook at the one place keeps what is wanted; a cache of all places keeps a hundred times as much",
+            look_at="run_with_hooks in place of run_with_cache (or the names_filter of that)",
+        )
+
+
+def test_no_run_leaves_its_graph_to_the_next(gather_activations, draw):
+    model, tokens = language_model(draw), text_ids(draw, batch=9, pos=5)
+    graphs = [[]]  # for each run, what its graph holds, as long as it is there
+    alive = [0]
+
+    def save(tensor):
+        saved = Saved(tensor)
+        graphs[-1].append(weakref.ref(saved))
+        return saved
+
+    def begin(module, args):
+        alive.append(sum(any(saved() is not None for saved in of_run) for of_run in graphs))
+        graphs.append([])
+
+    watcher = model.blocks[0].register_forward_pre_hook(begin)
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(save, lambda saved: saved.tensor):
+            gather_activations(model, tokens, "blocks.0.hook_resid_post", 2)
+    finally:
+        watcher.remove()
+    if alive[-1] > 2:  # this run has begun a graph, and that of the run before may still be in some variable
+        complain(
+            f"when the last of {len(alive) - 1} batches begins, the graphs of earlier batches are still in memory",
+            rule="activations are gathered without gradients; a detach() at the end comes too late to save memory",
+            look_at="`with torch.no_grad():` around the runs",
+        )
 
 
 def test_the_activations_hold_no_graph(gather_activations, draw):
@@ -3362,13 +3459,16 @@ def test_dead_features_are_those_that_are_silent_on_every_example(dead_fraction,
 
 
 def test_a_feature_that_is_active_once_and_weakly_is_alive(dead_fraction, draw):
-    f = torch.zeros(6, 4, 5, device=draw.device)
-    f[3, 2, 1] = 1e-4
+    f = torch.zeros(6, 400, 14, device=draw.device)
+    f[:, :, [5, 6]] = 0.7
+    f[2:, :, 4] = f[:5, :, 9] = 0.4
+    for text, features, strength in ((0, [2, 7, 8, 13], 1e-4), (3, [1], 100.0), (5, [3, 11, 12], 1e-4)):
+        f[text, 70, features] = strength  # once in 2400 examples
     expect_close(
         dead_fraction(f),
-        0.8,
-        rule="one example is enough, however weak the feature is there",
-        look_at="the comparison with 0, and whether anything is averaged before it",
+        2 / 14,
+        rule="one example of 2400 is enough, however weak the feature is there",
+        look_at="the comparison with 0, and whether anything is averaged or counted before it",
         what="the share of dead features",
     )
 
@@ -3388,10 +3488,13 @@ def test_all_features_can_be_alive_or_dead(dead_fraction, draw):
 # 3.31 loss_recovered
 
 
-@torch.no_grad()
 def likely_text(model, draw, *, batch=4, pos=7):
     """Texts that the model itself would write, so that it predicts them better than a model without its activations."""
-    tokens = text_ids(draw, batch=batch, pos=2)
+    return remembered(continued, model, text_ids(draw, batch=batch, pos=2), pos)
+
+
+@torch.no_grad()
+def continued(model, tokens, pos):
     while tokens.shape[1] < pos:
         tokens = torch.cat([tokens, model(tokens)[:, -1:].argmax(dim=-1)], dim=1)
     return tokens
@@ -3421,9 +3524,10 @@ def recovered_by_hand(model, sae, hook_name, tokens):
 
 
 def expect_recovered(loss_recovered, model, sae, hook_name, tokens):
+    expected = remembered(recovered_by_hand, model, sae, hook_name, tokens)
     expect_close(
         loss_recovered(model, sae, hook_name, tokens),
-        recovered_by_hand(model, sae, hook_name, tokens),
+        expected,
         rule="(CE ablated - CE with the SAE) / (CE ablated - CE clean); position 0 stays, and is not in the mean",
         look_at="the three replacements, what happens at position 0, and the order of the differences",
         what="the loss recovered",
@@ -3463,7 +3567,7 @@ def test_a_perfect_sae_recovers_all_and_one_that_knows_only_the_mean_nothing(los
     constant = sae_of(draw, d_sae=17, k=3)
     with torch.no_grad():
         constant.W_dec.zero_()
-        constant.b_dec.copy_(mean_from_position_1(activation_at(model, tokens, hook_name)))
+        constant.b_dec.copy_(mean_from_position_1(remembered(activation_at, model, tokens, hook_name)))
     for sae, expected, what in (
         (perfect_sae(draw), 1.0, "the loss recovered by an SAE that reconstructs everything"),
         (constant, 0.0, "the loss recovered by an SAE that always returns the mean of positions 1, 2, …"),
@@ -3500,6 +3604,8 @@ def places_in_loops(f, feature, k):
 def expect_places(top_examples, f, feature, k):
     expected = torch.tensor(places_in_loops(f, feature, k), device=f.device).reshape(-1, 2)
     result = top_examples(f, feature, k)
+    if len(expected) == 0 and isinstance(result, torch.Tensor) and result.numel() == 0:
+        return  # torch.tensor([]) has no second axis, and is as empty
     expect_shape(
         result,
         expected.shape,
@@ -3507,6 +3613,12 @@ def expect_places(top_examples, f, feature, k):
         rule="one row for each example: at most k, at most one from each text, none where the feature is silent",
         look_at="how the texts are chosen, and the axis along which you stack",
     )
+    if result.is_floating_point():
+        complain(
+            f"the texts and positions that come back have dtype {str(result.dtype).removeprefix('torch.')}",
+            rule="texts and positions are indices, so whole numbers",
+            look_at="what the rows are made of: an index beside a strength becomes a float",
+        )
     expect_equal(
         result,
         expected,
@@ -3625,13 +3737,17 @@ def bench_of(draw, cfg=SMALL_LM, *, batch=3, pos=7, hook_name="blocks.0.hook_res
     """A model, an SAE, texts, and features in order of how often they are active."""
     model, sae = language_model(draw, cfg), sae_of(draw, cfg, **sizes)
     tokens = text_ids(draw, batch=batch, pos=pos, cfg=cfg)
-    return model, sae, tokens, busiest(model, sae, hook_name, tokens)
+    return model, sae, tokens, remembered(busiest, model, sae, hook_name, tokens)
 
 
 def expect_without_feature(ablate_feature, model, sae, hook_name, tokens, feature):
+    expected = remembered(with_feature_at, model, sae, hook_name, tokens, feature, 0.0)
+    weights = weights_of(sae)
+    result = ablate_feature(model, sae, hook_name, tokens, feature)
+    expect_same_sae(sae, weights)
     expect_close(
-        ablate_feature(model, sae, hook_name, tokens, feature),
-        with_feature_at(model, sae, hook_name, tokens, feature, 0.0),
+        result,
+        expected,
         rule="x minus the feature's activation times its row of W_dec, at every position but 0; nothing else changes",
         look_at="what is subtracted, whether the SAE's error stays, and position 0",
         axes=LOGIT_AXES,
@@ -3688,9 +3804,13 @@ def test_ablation_leaves_position_0_alone_and_no_hook_behind(ablate_feature, dra
 
 
 def expect_steered(steer, model, sae, hook_name, tokens, feature, strength):
+    expected = remembered(with_feature_at, model, sae, hook_name, tokens, feature, strength)
+    weights = weights_of(sae)
+    result = steer(model, sae, hook_name, tokens, feature, strength)
+    expect_same_sae(sae, weights)
     expect_close(
-        steer(model, sae, hook_name, tokens, feature, strength),
-        with_feature_at(model, sae, hook_name, tokens, feature, strength),
+        result,
+        expected,
         rule="x plus (strength - activation) times the feature's row of W_dec, at every position but 0",
         look_at="what is added, whether the SAE's error stays, and position 0",
         axes=LOGIT_AXES,
@@ -3821,8 +3941,15 @@ def expect_splits(feature_splits, narrow, wide, threshold):
         what="the number of lists",
     )
     for feature, (found, right) in enumerate(zip(result, expected)):
+        if not isinstance(found, (list, tuple)):
+            kind = type(found).__name__
+            complain(
+                f"what stands for narrow feature {feature} is {'an' if kind[0] in 'aeiou' else 'a'} {kind}, not a list",
+                rule="for each narrow feature a list of whole numbers, which may be empty",
+                look_at="what you append: .tolist() makes a list of a tensor of indices",
+            )
         expect_equal(
-            found,
+            [wide.item() if isinstance(wide, torch.Tensor) and wide.ndim == 0 else wide for wide in found],
             right,
             rule="the wide features whose cosine with it is at least the threshold, the closest first",
             look_at="lengths of rows, the sign of the cosine, and the direction of sorting",
@@ -3858,6 +3985,13 @@ def test_a_low_threshold_finds_many_and_a_high_one_hardly_any(feature_splits, dr
 def test_the_opposite_direction_is_no_counterpart(feature_splits, draw):
     narrow, _ = families(draw, n_narrow=4, d_in=7)
     expect_splits(feature_splits, narrow, torch.cat([-narrow, 2 * narrow[:3]]), 0.6)
+
+
+def test_a_cosine_of_just_the_threshold_is_enough(feature_splits, device):
+    narrow = torch.tensor([[2.0, 0, 0, 0], [0, -4, 0, 0]], device=device)
+    wide = torch.tensor([[1.0, 1, -1, 1], [0, 8, 0, 0], [4, 0, 0, 0], [-1, 1, 1, -1]], device=device)
+    for threshold in (0.5, 0.0, 1.0):  # among these rows all cosines are halves, without any rounding
+        expect_splits(feature_splits, narrow, wide, threshold)
 
 
 # 3.38 absorption_rate
@@ -3902,6 +4036,26 @@ def test_the_table_of_the_text_comes_out_as_a_third(absorption_rate, device):
     everything = torch.ones(3, dtype=torch.bool, device=device)
     probe = torch.tensor([1.0, 0.0], device=device)
     expect_absorption(absorption_rate, f, W_dec, probe, everything, 0, what="the rate of the table, 1/3,")
+
+
+def test_what_carries_just_the_share_is_enough_and_a_sum_of_0_is_not(absorption_rate, device):
+    W_dec = torch.tensor([[1.0, 7.0], [2.0, 0.0], [1.0, 1.0], [-2.0, 3.0]], device=device)
+    probe = torch.tensor([1.0, 0.0], device=device)
+    rows = {
+        "2 + 2, half each": [0.0, 1, 2, 0],
+        "2 - 2, a sum of 0": [0.0, 1, 0, 1],
+        "2 + 1 - 6, a negative sum": [0.0, 1, 1, 3],
+        "6 - 2": [0.0, 3, 0, 1],
+    }
+    for what, row in rows.items():
+        f, everything = torch.tensor([row], device=device), torch.tensor([True], device=device)
+        expect_absorption(
+            absorption_rate, f, W_dec, probe, everything, 0, what=f"the rate of one example with contributions {what},"
+        )
+    against = torch.tensor([[0.0, 3.0]], device=device), W_dec[[0, 3]], probe, torch.tensor([True], device=device), 0
+    expect_absorption(
+        absorption_rate, *against, what="the rate of one example on which all that is active points away,"
+    )
 
 
 def test_absorbed_are_recognised_examples_whose_main_feature_is_replaced_by_one_other(absorption_rate, draw):

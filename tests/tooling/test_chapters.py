@@ -2,10 +2,12 @@
 
 import ast
 import json
+import re
 
 import pytest
 
 from utils import course
+from utils.paths import SOLUTIONS
 
 # chapters whose results are of models that ship, and why
 OF_ONE_MODEL = {"03_superposition_and_saes": "its sparse autoencoders and labels are of the organism and its text"}
@@ -32,6 +34,19 @@ def test_every_object_is_checked_in_the_cell_after_its_exercise(chapter):
         for name in exercise.objects:
             written = next(i for i, source in enumerate(code) if f'"{exercise.number} {name}: ' in source)
             assert f"check({name})" in code[written + 1]
+
+
+@CHAPTERS
+def test_the_executed_solutions_show_that_every_exercise_passes(chapter):
+    notebook = json.loads((SOLUTIONS / chapter.student_notebook.name).read_text(encoding="utf-8"))
+    shown = [
+        "".join(output.get("data", {}).get("text/plain", ""))
+        for cell in notebook["cells"]
+        for output in cell.get("outputs", [])
+    ]
+    for exercise in chapter.exercises:
+        for name in exercise.objects:
+            assert any(re.match(rf"✓ {exercise.number} {name}: all \d+ checks pass", text) for text in shown), name
 
 
 @CHAPTERS

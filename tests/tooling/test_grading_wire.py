@@ -19,23 +19,31 @@ quick = settings(max_examples=150, deadline=None, suppress_health_check=list(Hea
 numbers = st.integers(-(2**63) + 1, 2**63 - 1) | st.floats(allow_nan=False)
 plain = st.none() | st.booleans() | numbers | st.text(max_size=20)
 tensors = st.builds(
-    lambda name, shape, seed: torch.randint(0, 2, shape, generator=torch.Generator().manual_seed(seed)).to(wire.DTYPES[name]),
+    lambda name, shape, seed: torch.randint(0, 2, shape, generator=torch.Generator().manual_seed(seed)).to(
+        wire.DTYPES[name]
+    ),
     st.sampled_from(sorted(wire.DTYPES)),
     st.lists(st.integers(0, 4), max_size=4),
     st.integers(0, 100),
 )
 values = st.recursive(
     plain | tensors,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.lists(inner, max_size=4).map(tuple)
-    | st.dictionaries(plain, inner, max_size=4)
-    | st.frozensets(plain, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=4).map(tuple)
+        | st.dictionaries(plain, inner, max_size=4)
+        | st.frozensets(plain, max_size=4)
+    ),
     max_leaves=12,
 )
 json_values = st.recursive(
     plain,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(["v", "t", "l", "u", "d", "set", "slice", "dtype", "x", "object", "record"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["v", "t", "l", "u", "d", "set", "slice", "dtype", "x", "object", "record"]), inner
+        )
+    ),
     max_leaves=20,
 )
 

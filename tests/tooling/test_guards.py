@@ -211,10 +211,29 @@ def test_backward_gives_gradients_and_notices_a_broken_graph():
         build(True).backward(x, upstream=upstream)
 
 
+@pytest.mark.parametrize("on", [True, False])
+def test_a_function_that_leaves_gradients_switched_is_refused_and_one_that_switches_for_a_moment_is_not(on):
+    border = Border(torch.device("cpu"))
+    border.gradients = not on
+
+    def for_good(x):
+        torch.set_grad_enabled(on)
+        return x
+
+    def for_a_moment(x):
+        with torch.set_grad_enabled(on):
+            return x * 2
+
+    before = torch.is_grad_enabled()
+    with pytest.raises(Complaint, match=f"turned gradients {'on' if on else 'off'}, and they are still"):
+        handle("for_good", for_good, border)(torch.ones(2))
+    assert torch.is_grad_enabled() == before
+    handle("for_a_moment", for_a_moment, border)(torch.ones(2))
+
+
 def test_a_check_leaves_random_states_grad_mode_and_dtype_alone(tiny):
     def centre(x):
         torch.manual_seed(1), random.seed(1), numpy.random.seed(1)
-        torch.set_grad_enabled(False)
         torch.set_default_dtype(torch.float64)
         return x - x.mean(-1, keepdim=True)
 

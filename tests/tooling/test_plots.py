@@ -38,7 +38,7 @@ from utils.plots import (
 )
 from utils.plots.attention import loader, pixels
 from utils.plots.numbers import as_array, significant
-from utils.plots.renderer import PLOTLY, mime_bundle
+from utils.plots.renderer import PLOTLY, mime_bundle, smaller
 
 TOKENS = ["<|endoftext|>", " Mary", " and", " John", " went", " to", " the", "\n", " Mary"]
 DRAWINGS = [
@@ -335,6 +335,18 @@ def test_a_built_notebook_has_a_picture_for_each_figure(monkeypatch):
     assert "image/svg+xml" in drawing[0].data
 
 
+def test_a_saved_picture_keeps_the_colour_of_a_few_points_among_many_shades():
+    image = pytest.importorskip("PIL.Image")
+    shades = image.linear_gradient("L").convert("RGB")  # as at the edges of letters, or in a heatmap
+    shades.paste((0, 114, 178), (100, 100, 104, 104))
+    png = io.BytesIO()
+    shades.save(png, "png")
+    smaller = renderer.smaller(png.getvalue())
+    with image.open(io.BytesIO(smaller)) as kept:
+        colour = kept.convert("RGB").getpixel((102, 102))
+    assert max(abs(a - b) for a, b in zip(colour, (0, 114, 178), strict=True)) < 12
+
+
 def test_building_without_a_browser_says_what_to_install():
     code = (
         "from utils.plots import heatmap, renderer\n"
@@ -369,3 +381,19 @@ def test_every_drawing_is_valid_svg_that_brings_its_paper_and_its_description(na
 def test_an_unknown_drawing_lists_the_known_ones():
     with pytest.raises(ValueError, match=", ".join(DRAWINGS)):
         diagram("transformer")
+
+
+def test_a_small_picture_keeps_the_rare_colours_of_a_scale():
+    from PIL import Image
+
+    # much of one blue in many shades, as in a heatmap, and one thin line for each shade of a scale
+    picture = Image.new("RGB", (256, 256))
+    picture.putdata([(x // 2, 64 + x // 2, 128 + y // 2) for y in range(256) for x in range(256)])
+    scale = [(255 - shade, 90 + shade // 3, shade) for shade in range(0, 256, 4)]
+    for place, colour in enumerate(scale):
+        picture.paste(colour, (0, place, 3, place + 1))
+    written = io.BytesIO()
+    picture.save(written, "png")
+    small = Image.open(io.BytesIO(smaller(written.getvalue()))).convert("RGB")
+    far = [max(abs(a - b) for a, b in zip(small.getpixel((1, place)), colour)) for place, colour in enumerate(scale)]
+    assert max(far) < 40

@@ -46,6 +46,16 @@ def test_weak_edges_can_be_left_out_and_heads_with_a_role_stay():
     assert "embed" not in texts and "L1H0" in texts and "finds &lt;it&gt;" in texts
 
 
+def test_a_line_past_a_layer_goes_around_the_heads_that_stand_there():
+    straight_behind = {((0, 0), (2, 0, "v")): 0.5, ((0, 0), (2, 0, "k")): 0.5, ((1, 0), (2, 0, "q")): 0.5}
+    figure = circuit_graph(straight_behind, title="t")
+    for line in (line_of(figure, "L0H0", f"L2H0.{letter}") for letter in "kv"):
+        half_way = line.y.index(1.0)
+        assert abs(line.x[half_way]) > 0.05, "the line runs behind the box of L1H0"
+        left, right = figure.layout.xaxis.range
+        assert left <= min(line.x) and max(line.x) <= right
+
+
 def test_a_circuit_without_edges_is_shown_too():
     assert not circuit_graph({}, title="t").data
 

@@ -46,11 +46,20 @@ def test_points_stand_where_they_were_measured_and_carry_their_names():
     assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("formula", "measured")
 
 
+def test_a_long_series_keeps_its_points_as_an_array_and_ends_its_diagonal_at_the_largest():
+    x, y = torch.rand(2, 60, generator=torch.Generator().manual_seed(0)) + 0.01
+    cloud, diagonal = points({"a": (x, y)}, title="t", x_name="x", y_name="y", log_x=True, diagonal=True).data
+    torch.testing.assert_close(torch.tensor(cloud.x), x, atol=0, rtol=1e-3)
+    torch.testing.assert_close(torch.tensor(cloud.y), y, atol=0, rtol=1e-3)
+    assert diagonal.x == pytest.approx([min(x.min(), y.min()).item(), max(x.max(), y.max()).item()], rel=1e-3)
+
+
 def test_a_diagonal_on_logarithmic_axes_begins_above_0():
     figure = points(
         {"a": ([0, 0.1], [0.2, 0.4])}, title="t", x_name="x", y_name="y", log_x=True, log_y=True, diagonal=True
     )
     assert list(figure.data[-1].x) == [0.1, 0.4]
+    assert figure.layout.xaxis.exponentformat == figure.layout.yaxis.exponentformat == "none", "0.0001 reads as 100µ"
 
 
 def test_every_cell_of_a_map_is_of_its_kind_and_the_legend_names_all_kinds():
@@ -93,4 +102,5 @@ def test_the_figures_of_the_phase_diagram_stay_small():
         weight_stacks({str(i): torch.randn(5, 8, generator=generator) for i in range(5)}, title="t"),
     ]
     for figure in figures:
-        assert len(json.dumps(mime_bundle(figure))) < 60_000
+        # with the indentation of a saved notebook
+        assert len(json.dumps(mime_bundle(figure), indent=1)) < 35_000

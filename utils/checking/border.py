@@ -49,12 +49,14 @@ def unwrap(value: Any) -> Any:
 class Border:
     """What one test and one submission share: the device, the record of what came back, what was printed.
 
-    ``side`` is where the learner's objects live: in this process, or behind a pipe.
+    ``side`` is where the learner's objects live: in this process, or behind a pipe. ``gradients`` says whether PyTorch
+    records them when the learner's code is called; a chapter whose notebook turns them off sets it to False.
     """
 
     def __init__(self, device: torch.device, side: Here = HERE):
         self.device = device
         self.side = side
+        self.gradients = True
         self.transcript = Transcript()
         self.printed = ""
         self.models: list[nn.Module] = []
@@ -70,7 +72,7 @@ class Border:
         before = [_state(model) for model in models]
         prints = io.StringIO()
         try:
-            result = self.side.call(label, target, *copies, prints)
+            result, gradients = self.side.call(label, target, *copies, prints, self.gradients)
         except Raised as raised:
             self.transcript.note(label, f"raised {raised.name}")
             raise raised.complaint from None
@@ -83,6 +85,7 @@ class Border:
             if changed:
                 self.transcript.note(f"{label} changed the model", changed)
         _complain_if_changed(label, signature, given, copies)
+        _complain_if_switched(label, self.gradients, gradients)
         return result
 
 
@@ -159,6 +162,16 @@ def _complain_if_changed(label: str, signature: inspect.Signature | None, given:
                 look_at="calls that end in _ (such as masked_fill_), +=, *=, /= and assignments into slices",
                 kind="in_place",
             )
+
+
+def _complain_if_switched(label: str, before: bool, after: bool) -> None:
+    if before != after:
+        on, off = ("on", "off") if after else ("off", "on")
+        raise Complaint(
+            f"{label} turned gradients {on}, and they are still {on}",
+            rule=f"gradients are {off} here, and whoever wants them {on} turns them {on} for a moment",
+            look_at=f"torch.set_grad_enabled({after}); `with torch.{'enable' if after else 'no'}_grad():` undoes itself at its end",
+        )
 
 
 def _complain_if_nan(label: str, result: Any, given: Any) -> None:

@@ -138,6 +138,8 @@ def run(
     seed: int = 0,
 ) -> list[TestResult]:
     """Run the chapter's tests against each submission, those of its ``focus`` only; nothing outside is disturbed."""
+    if not submissions:
+        return []  # to pytest, none would mean the solutions
     plan = Plan([chapter], list(submissions), set(tests) if tests is not None else None, device, seed)
     _forget_if_changed(chapter.checker)
     arguments = [str(chapter.checker), "--rootdir", str(REPO), *QUIET_PYTEST]

@@ -56,11 +56,16 @@ class Here:
         """How an autograd function is called."""
         return held.apply
 
-    def call(self, label: str, target: Callable, args: list, kwargs: dict, prints: StringIO) -> Any:
-        """Call it, with gradients on; ``Raised`` if it raises. What it changes in place, it changes in ``args``."""
+    def call(
+        self, label: str, target: Callable, args: list, kwargs: dict, prints: StringIO, gradients: bool = True
+    ) -> tuple[Any, bool]:
+        """Call it, with gradients on or off; what it gives, and whether gradients are on when it returns.
+
+        ``Raised`` if it raises. What it changes in place, it changes in ``args``.
+        """
         try:
-            with contextlib.redirect_stdout(prints), torch.enable_grad():
-                return target(*args, **kwargs)
+            with contextlib.redirect_stdout(prints), torch.set_grad_enabled(gradients):
+                return target(*args, **kwargs), torch.is_grad_enabled()
         except Complaint:
             raise  # a checker's own function, called from there
         except (Exception, SystemExit) as error:

@@ -6,7 +6,8 @@ import re
 
 # ruff: noqa: E501
 MEANINGS = [
-    (r"index out of range in self|index \d+ is out of bounds", "something is looked up beyond the end of its table: a token id from d_vocab on, or a position from n_ctx on"),
+    (r"index out of range in self", "something is looked up beyond the end of its table: a token id from d_vocab on, or a position from n_ctx on"),
+    (r"index \d+ is out of bounds", "an axis is shorter than that: print the shape; is it the axis that you mean? Else a token id from d_vocab on, or a position from n_ctx on"),
     (r"Expected target size", "F.cross_entropy wants logits [n d_vocab] and answers [n]: flatten batch and pos together first"),
     (r"Expected input batch_size", "F.cross_entropy wants as many answers as rows of logits: both lose one position, at opposite ends"),
     (r"probability tensor contains either", "torch.multinomial wants probabilities, and these are not: softmax first"),

@@ -349,8 +349,10 @@ class Remote(Here):
                 raise self._gave_up("forged", f"it has a signature that is none: {error}") from None
         return self.targets[path]
 
-    def call(self, label: str, target: Any, args: list, kwargs: dict, prints: StringIO) -> Any:
-        answer = self._ask("call", label, Target(*_path(target)), args, kwargs, label=label)
+    def call(
+        self, label: str, target: Any, args: list, kwargs: dict, prints: StringIO, gradients: bool = True
+    ) -> tuple[Any, bool]:
+        answer = self._ask("call", label, Target(*_path(target)), args, kwargs, gradients, label=label)
         try:
             prints.write(self._text(answer["printed"]))
             if "raised" in answer:
@@ -360,7 +362,7 @@ class Remote(Here):
             for name, after in answer["changed by name"]:
                 if name in kwargs:
                     kwargs[name] = after
-            return answer["result"]
+            return answer["result"], bool(answer["gradients"])
         except (BadMessage, TypeError, KeyError, ValueError, IndexError):
             raise self._gave_up("forged", f"{label} sent back what is no answer") from None
 

@@ -230,12 +230,8 @@ def bubblewrap(gpu: bool) -> list[str]:
             command += ["--symlink", os.readlink(path), str(path)]
         else:
             command += ["--ro-bind", str(path), str(path)]
-    command += [
-        "--perms",
-        "0755",
-        "--tmpfs",
-        str(REPO),
-    ]  # whatever of the course the paths above held is out of sight again
+    # whatever of the course the paths above held is out of sight again
+    command += ["--perms", "0755", "--tmpfs", str(REPO)]
     for path in [path for path in readable() if REPO in path.parents] + [REPO / "utils"]:
         command += ["--ro-bind", str(path), str(path)]
     command += ["--remount-ro", str(REPO), "--proc", "/proc"]
@@ -266,8 +262,9 @@ def readable() -> list[Path]:
     ]
     python = [Path(sys.base_prefix), Path(sys.prefix), Path(sys.executable).resolve().parent.parent]
     python += [Path(path) for path in sysconfig.get_paths().values()]
-    found = [Path(path).absolute() for path in sys.path if path and Path(path).exists()]
-    candidates = [*system, *python, *(path for path in found if path not in (REPO, Path.cwd()))]
+    # of sys.path only where packages are installed: it may also hold the folder of whatever script was started
+    found = [Path(path).absolute() for path in sys.path if {"site-packages", "dist-packages"} & set(Path(path).parts)]
+    candidates = [*system, *python, *found]
     chosen: list[Path] = []
     for path in candidates:
         inside = any(other == path or other in path.parents for other in chosen)

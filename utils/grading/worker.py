@@ -219,14 +219,15 @@ class Worker:
     def do_signature(self, target: tuple) -> list | None:
         return _signature(self._target(target))
 
-    def do_call(self, label: str, target: tuple, args: list, kwargs: dict) -> dict:
+    def do_call(self, label: str, target: tuple, args: list, kwargs: dict, gradients: bool) -> dict:
         """Call it with copies of the arguments; what came of it, what it printed, and the arguments that it changed."""
         self.label, self.result = label, None
         copies, named = copied(args), copied(kwargs)
         prints = Prints()
         try:
-            with contextlib.redirect_stdout(prints), torch.enable_grad():
+            with contextlib.redirect_stdout(prints), torch.set_grad_enabled(gradients):
                 self.result = self._target(target)(*copies, **named)
+                gradients = torch.is_grad_enabled()
         except OfTheChecker:
             raise
         except BaseException as error:
@@ -234,6 +235,7 @@ class Worker:
             return {"raised": type(error).__name__, "complaint": complaint, "printed": prints.getvalue()}
         return {
             "result": self.result,
+            "gradients": gradients,
             "printed": prints.getvalue(),
             "changed": [(place, after) for place, after in enumerate(copies) if differs(args[place], after)],
             "changed by name": [(name, after) for name, after in named.items() if differs(kwargs[name], after)],

@@ -11,7 +11,11 @@ from .labels import escape, head_label
 from .theme import BLUE, GREEN, INK, ORANGE, PAPER, SOFT_INK, finish
 
 THICKEST, THINNEST = 8, 0.8  # pixels
+# roughly half of a box with its role, and the figure in a notebook
+PIXELS_ACROSS_BOX, PIXELS_ACROSS = 42, 712
 INPUTS = {"q": ("into queries", BLUE), "k": ("into keys", ORANGE), "v": ("into values", GREEN), "": ("to logits", INK)}
+# lines into the three inputs of a head must not lie on each other
+ASIDE = {"q": -0.12, "k": 0.0, "v": 0.12, "": 0.0}
 
 Head = tuple[int, int]
 
@@ -42,17 +46,23 @@ def circuit_graph(
     }
     places |= {("to", word): (index - (len(above) - 1) / 2, float(len(layers))) for index, word in enumerate(above)}
 
+    across = [x for x, _ in places.values()] or [0.0]
+    left, right = min(across) - 0.7, max(across) + 0.7
+    # a box and what should be free around it, in units of the axes
+    around = (PIXELS_ACROSS_BOX * (right - left) / PIXELS_ACROSS, 0.2)
+    aside: dict[tuple, list[float]] = {}
+    for sender, receiver in shown:
+        aside.setdefault(_pair(sender, receiver), []).append(ASIDE[_letter(receiver)])
     largest = max((abs(effect) for effect in shown.values()), default=0.0) or 1.0
     figure = go.Figure()
     strongest = {}
     for (sender, receiver), effect in sorted(shown.items(), key=lambda item: abs(item[1])):  # the strongest on top
         start = places["from", sender] if isinstance(sender, str) else places[sender]
         end = places["to", receiver] if isinstance(receiver, str) else places[receiver[:2]]
-        letter = "" if isinstance(receiver, str) else receiver[2]
-        # lines into the three inputs of a head must not lie on each other, nor lines past a layer on its heads
-        outwards = -1 if start[0] + end[0] < 0 else 1
-        bend = 0.12 * {"q": -1, "k": 0, "v": 1, "": 0}[letter] + 0.16 * outwards * (end[1] - start[1] - 1)
-        xs, ys = _bent(start, end, bend)
+        letter = _letter(receiver)
+        past = _past_boxes(start, end, aside[_pair(sender, receiver)], list(places.values()), around)
+        xs, ys = _bent(start, end, ASIDE[letter] + past)
+        left, right = min(left, *xs), max(right, *xs)
         legend, colour = INPUTS[letter]
         width = THINNEST + (THICKEST - THINNEST) * abs(effect) / largest
         figure.add_trace(
@@ -80,8 +90,7 @@ def circuit_graph(
             x=x, y=y, text=text, showarrow=False, bgcolor=PAPER, bordercolor=SOFT_INK, borderwidth=1, borderpad=4,
             font=dict(size=12, color=INK),
         )  # fmt: skip
-    across = [x for x, _ in places.values()] or [0.0]
-    figure.update_xaxes(visible=False, range=[min(across) - 0.7, max(across) + 0.7])
+    figure.update_xaxes(visible=False, range=[left, right])
     figure.update_yaxes(visible=False, range=[-1.4, len(layers) + 0.4])
     return finish(figure, title, height=90 * (len(layers) + 2), legend=True)
 
@@ -96,9 +105,42 @@ def _places(heads: set[Head], layers: list[int]) -> dict[Head, tuple[float, floa
     return places
 
 
-def _bent(start: tuple[float, float], end: tuple[float, float], bend: float) -> tuple[list[float], list[float]]:
-    """Five points from start to end, the middle one shifted to the side by `bend`."""
-    shares = [0.0, 0.25, 0.5, 0.75, 1.0]
+def _letter(receiver: tuple | str) -> str:
+    return "" if isinstance(receiver, str) else receiver[2]
+
+
+def _pair(sender: Head | str, receiver: tuple | str) -> tuple:
+    """Sender and receiver, whichever of its inputs it is."""
+    return sender, receiver if isinstance(receiver, str) else receiver[:2]
+
+
+def _past_boxes(
+    start: tuple[float, float],
+    end: tuple[float, float],
+    aside: list[float],
+    boxes: list[tuple[float, float]],
+    around: tuple[float, float],
+) -> float:
+    """The smallest bend that, with each of `aside` added, leads past all boxes but those at the ends.
+
+    Outwards where there is a choice; and where there is no way past all boxes, the one that meets the fewest.
+    """
+    others = [box for box in boxes if box not in (start, end)]
+    outwards = -1 if start[0] + end[0] < 0 else 1
+    bends = [sign * step / 20 for step in range(31) for sign in (outwards, -outwards)]
+
+    def boxes_met(bend: float) -> int:
+        points = [point for beside in aside for point in zip(*_bent(start, end, bend + beside, steps=24))]
+        return sum(any(abs(x - of) < around[0] and abs(y - at) < around[1] for x, y in points) for of, at in others)
+
+    return min(bends, key=boxes_met)
+
+
+def _bent(
+    start: tuple[float, float], end: tuple[float, float], bend: float, steps: int = 4
+) -> tuple[list[float], list[float]]:
+    """Points from start to end, the middle one shifted to the side by `bend`."""
+    shares = [step / steps for step in range(steps + 1)]
     xs = [start[0] + share * (end[0] - start[0]) + bend * math.sin(math.pi * share) for share in shares]
     ys = [start[1] + share * (end[1] - start[1]) for share in shares]
     return [round(x, 3) for x in xs], [round(y, 3) for y in ys]

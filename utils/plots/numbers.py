@@ -34,3 +34,8 @@ def as_array(values: Any, ndim: int | None = None) -> np.ndarray:
 def as_list(values: Any) -> list[float]:
     """A short series as Python floats, which plotly stores as readable text."""
     return [float(f"{float(value):.4g}") for value in as_array(values, ndim=1)]
+
+
+def as_series(values: Any, longest: int = 50) -> list[float] | np.ndarray:
+    """A short series as Python floats; a longer one as an array, which takes a quarter of the room in a saved notebook."""
+    return as_list(values) if len(values) <= longest else as_array(values, ndim=1)

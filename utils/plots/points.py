@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from .labels import escape
 from .lines import add_reference
-from .numbers import as_list
+from .numbers import as_series
 from .theme import COLOURS, SOFT_INK, finish
 
 
@@ -32,8 +32,8 @@ def points(
     figure = go.Figure()
     seen: list[float] = []
     for colour, (name, (x, y)) in zip(COLOURS * len(series), series.items()):
-        across, up = as_list(x), as_list(y)
-        seen += [value for value in across + up if value > 0]
+        across, up = as_series(x), as_series(y)
+        seen += [float(value) for value in (*across, *up) if value > 0]
         figure.add_trace(
             go.Scatter(
                 x=across,
@@ -59,6 +59,7 @@ def points(
         )
     for index, (name, y) in enumerate((references or {}).items()):
         add_reference(figure, name, y, index)
-    figure.update_xaxes(title_text=escape(x_name), type="log" if log_x else "linear")
-    figure.update_yaxes(title_text=escape(y_name), type="log" if log_y else "linear")
+    # "0.0001", as the values beside it are written, and not "100µ"
+    figure.update_xaxes(title_text=escape(x_name), type="log" if log_x else "linear", exponentformat="none")
+    figure.update_yaxes(title_text=escape(y_name), type="log" if log_y else "linear", exponentformat="none")
     return finish(figure, title, height=380, legend=len(series) > 1)

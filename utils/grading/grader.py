@@ -6,6 +6,7 @@ import ast
 import json
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -112,6 +113,7 @@ class _Graded:
         self.results: list[TestResult] = []
         self.place = {name: place for place, each in enumerate(chapter.exercises) for name in each.objects}
         self.run_exercises: set[str] = set()
+        self.as_checked: dict[str, TestResult] = {}  # results that are judged otherwise than the checker did
 
     def run(self, exercises: list[Exercise]) -> None:
         """One session of pytest for the tests of all of these exercises."""
@@ -136,8 +138,9 @@ class _Graded:
         if failed:
             broken = tuple(self._broken_below(exercise))
         if failed and not broken and not any(result.complaint.kind in ENDED for result in failed):
+            checked = [self.as_checked.get(result.test, result) for result in results]
             for name in exercise.objects:
-                mistake = mistake or self._named(name, [result for result in results if name in result.objects])
+                mistake = mistake or self._named(name, [result for result in checked if name in result.objects])
         printed = next((result.printed for result in results if result.printed), "")
         return Report(self.chapter, exercise, tuple(results), mistake, broken, printed)
 
@@ -169,13 +172,10 @@ class _Graded:
             if kind == "weights" and self._solution_changes(result.test):
                 continue
             seen, look_at = CHANGES[kind]
-            result.passed = False
-            result.complaint = Complaint(
-                f"{' and '.join(result.objects)} {seen}",
-                rule="what is handed in is as it was when the call returns",
-                look_at=look_at,
-                kind="in_place",
-            )
+            self.as_checked[result.test] = result
+            rule = "what is handed in is as it was when the call returns"
+            told = Complaint(f"{' and '.join(result.objects)} {seen}", rule=rule, look_at=look_at, kind="in_place")
+            return replace(result, passed=False, complaint=told)
         return result
 
     def _solution_changes(self, test: str) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from utils import course
 from utils.checking.cells import Cell
 from utils.checking.mistakes import changed_cells, load_mistakes
+from utils.checking.report import check_exercise
+from utils.checking.run import Submission
 from utils.course import Chapter, Exercise
 from utils.grading.grader import Grader
 
@@ -29,16 +31,19 @@ def wrong_stubs(grader: Grader, chapter: Chapter) -> Iterator[str]:
 
 
 def wrong_mistakes(grader: Grader, chapter: Chapter, every: int = 1, offset: int = 0) -> Iterator[str]:
-    """Which of the named mistakes, or of every n-th, are not refused in their own sentence."""
+    """Which of the named mistakes, or of every n-th, are not refused in their own sentence, or the one of the notebook."""
     for mistake in load_mistakes(chapter)[offset::every]:
-        exercise = exercise_of(chapter, mistake.object)
-        data = notebook(changed_cells(chapter, mistake))
-        for report in grader.grade_bytes(data, "mistake.ipynb", chapter, [exercise]):
-            named = report.mistake.label if report.mistake else "nothing"
+        exercise, cells = exercise_of(chapter, mistake.object), changed_cells(chapter, mistake)
+        for report in grader.grade_bytes(notebook(cells), "mistake.ipynb", chapter, [exercise]):
             if report.passed:
                 yield f"{mistake.label}: passes"
-            elif named != mistake.label:
-                yield f"{mistake.label}: taken for {named}; {report.complaint}"
+            elif report.mistake != mistake:
+                here = check_exercise(
+                    chapter, exercise, Submission("here", cells=cells), device=grader.device, keep=False
+                )
+                if report.mistake != here.mistake:
+                    named = report.mistake.label if report.mistake else "nothing"
+                    yield f"{mistake.label}: taken for {named}; {report.complaint}"
 
 
 def exercise_of(chapter: Chapter, name: str) -> Exercise:

@@ -281,6 +281,8 @@ def environment(home: str, memory: int) -> dict[str, str]:
     return kept | {
         "PATH": "/usr/bin:/bin",
         "HOME": home,
+        "USER": "learner",
+        "LOGNAME": "learner",
         "TMPDIR": home,
         "LANG": "C.UTF-8",
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),

@@ -282,12 +282,12 @@ def whole_class(folder: Path, name: str, learners: int, jobs: int) -> None:
         f"{jobs} processes: {seconds:.0f} s, {learners / seconds:.1f} a second; {len(states)} results, {lost} lost, "
         f"{doubled} doubled, {wrong} wrong"
     )
-    tenth = max(1, len(memory) // 10)
-    early, late = (statistics.median(used for _, used in part) for part in (memory[tenth : 2 * tenth], memory[-tenth:]))
-    peak = max(used for _, used in memory)
+    used = [each for _, each in memory]
+    early, late = (statistics.median(used[len(used) * part // 10 :][: len(used) // 10 + 1]) for part in (2, 8))
     print(
-        f"memory of the grader and all its processes: {early / 2**20:.0f} MiB in its second tenth, {late / 2**20:.0f} "
-        f"MiB in its last, {peak / 2**20:.0f} MiB at most"
+        f"memory of the grader and all its processes: median {statistics.median(used) / 1e9:.2f} GB, in the third tenth of "
+        f"the run {early / 1e9:.2f} GB, in the ninth {late / 1e9:.2f} GB, at most {max(used) / 1e9:.2f} GB (what hostile "
+        "code takes included)"
     )
 
 

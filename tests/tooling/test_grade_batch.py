@@ -162,7 +162,7 @@ def test_a_process_that_dies_costs_only_the_submission_that_killed_it_and_only_t
             ),
             lambda waiting: concurrent.futures.wait(waiting, return_when="FIRST_COMPLETED").done,
             tasks_of(tiny, dict.fromkeys(names, "")),
-            ahead=3,
+            ahead=lambda: 3,
         )
         became = {outcome.task.learner: outcome for outcome in outcomes}
     assert set(became) == set(names)
@@ -195,7 +195,7 @@ def test_only_so_many_submissions_are_held_at_once(tiny):
             taken.append(task.learner)
             yield task
 
-    outcomes = drain(pool.submit, lambda waiting: list(waiting)[:1], tasks(), ahead=4)
+    outcomes = drain(pool.submit, lambda waiting: list(waiting)[:1], tasks(), ahead=lambda: 4)
     for done, outcome in enumerate(outcomes, start=1):
         assert isinstance(outcome, Outcome) and len(taken) - done < 4
     assert pool.given == 20
@@ -208,7 +208,7 @@ def test_what_no_submission_could_change_stops_the_run(tiny):
         return future
 
     with pytest.raises(CannotDo, match="bubblewrap"):
-        list(drain(refuses, list, tasks_of(tiny, {"ada": ""}), ahead=1))
+        list(drain(refuses, list, tasks_of(tiny, {"ada": ""}), ahead=lambda: 1))
 
 
 def test_without_dask_a_cluster_is_refused_in_one_line(tiny, monkeypatch):

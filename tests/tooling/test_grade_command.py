@@ -164,6 +164,18 @@ def test_what_cannot_be_done_is_refused_in_one_line_before_anything_is_graded(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_gradebook_that_does_not_fit_is_refused_before_anything_is_graded(submissions, tmp_path, capsys):
+    (tmp_path / "export.csv").write_text("Student,ID,Homework\nAda,1,\n")
+    command = ["grade", str(submissions), "--out", str(tmp_path / "out")]
+    for name in ("canvas", "nbgrader"):
+        assert cli.main([*command, "--format", f"{name}={tmp_path / 'export.csv'}"]) == 2
+    said = capsys.readouterr().err
+    assert (
+        "no column for chapter 1; --column 1=HEAD names one of 'Homework'" in said and "no export of nbgrader" in said
+    )
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("arguments", [["--timeout", "0"], ["--memory", "nan"], ["--jobs", "0"], ["--jobs", "two"], []])
 def test_numbers_that_make_no_sense_are_refused(submissions, arguments):
     with pytest.raises(SystemExit) as ended:

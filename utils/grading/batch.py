@@ -8,6 +8,7 @@ memory as are being graded, and results are handed on as they come.
 from __future__ import annotations
 
 import concurrent.futures
+import itertools
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -53,7 +54,7 @@ def grade_here(tasks: Iterable[Task], jobs: int, device: str = "auto") -> Iterat
             lambda task: pool.schedule(grade, args=[task], timeout=_deadline(task)),
             lambda waiting: concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED).done,
             tasks,
-            ahead=2 * jobs,
+            ahead=lambda: 2 * jobs,
         )
 
 
@@ -69,19 +70,18 @@ def grade_on_cluster(tasks: Iterable[Task], address: str) -> Iterator[Outcome]:
     except (OSError, ValueError) as error:
         raise CannotDo(f"no Dask scheduler answers at {address}: {error}") from None
     with client:
-        threads = sum(client.nthreads().values())
-        count = iter(range(10**12))
+        count = itertools.count()
         yield from drain(
             # a key of its own for each: Dask would take two tasks of one key for the same
             lambda task: client.submit(grade, task, key=f"grade-{os.getpid()}-{next(count)}", pure=False),
             lambda waiting: distributed.wait(list(waiting), return_when="FIRST_COMPLETED").done,
             tasks,
-            ahead=max(4, 2 * threads),
+            ahead=lambda: max(4, 2 * sum(client.nthreads().values())),  # workers may join as it goes
         )
 
 
-def drain(submit: Submit, wait: Wait, tasks: Iterable[Task], ahead: int) -> Iterator[Outcome]:
-    """Keep ``ahead`` tasks submitted, and yield what becomes of each."""
+def drain(submit: Submit, wait: Wait, tasks: Iterable[Task], ahead: Callable[[], int]) -> Iterator[Outcome]:
+    """Keep ``ahead()`` tasks submitted, and yield what becomes of each."""
     waiting: dict[Any, tuple[Task, int]] = {}
 
     def finished() -> Iterator[Outcome]:
@@ -99,7 +99,7 @@ def drain(submit: Submit, wait: Wait, tasks: Iterable[Task], ahead: int) -> Iter
 
     for task in tasks:
         waiting[submit(task)] = task, 1
-        while len(waiting) >= ahead:
+        while len(waiting) >= ahead():
             yield from finished()
     while waiting:
         yield from finished()

@@ -12,6 +12,7 @@ from utils.course import Chapter
 from utils.grading import batch, summary
 from utils.grading.points import points_of
 from utils.grading.records import FILE, Conditions, RecordFile
+from utils.grading.reports import gradebooks, gradescope, junit, pages
 from utils.grading.reports.results import ChapterScope, ClassResults
 from utils.grading.session import Session
 from utils.grading.submissions import collect
@@ -37,6 +38,10 @@ def main(argv: list[str]) -> int:
     if not options.chapter and not options.exercise:
         handed_in = {handin.chapter.number for handin in collected.handins}
         scopes = [scope for scope in scopes if scope.chapter.number in handed_in]
+    if given := formats.get("canvas"):
+        gradebooks.check_canvas(given, scopes, columns)
+    if given := formats.get("nbgrader"):
+        gradebooks.check_nbgrader(given)
     with RecordFile(options.out, resume=options.resume) as records:
         conditions = _conditions(options, scopes, records)
         session = Session(scopes, collected, conditions, records, require_sandbox=options.require_sandbox)
@@ -58,8 +63,9 @@ def _grade(session: Session, options: argparse.Namespace) -> None:
         with summary.progress(waiting) as advance:
             session.grade(jobs=jobs, scheduler=options.scheduler, advance=advance)
     except BaseException:
-        kept = f"{len(session.records)} results are kept in {session.records.path}"
-        print(f"stopped: {kept}; with --resume the same command goes on", file=sys.stderr)
+        if len(session.records):
+            kept = f"{len(session.records)} results are kept in {session.records.path}"
+            print(f"stopped: {kept}; with --resume the same command goes on", file=sys.stderr)
         raise
 
 
@@ -67,8 +73,6 @@ def write_reports(
     results: ClassResults, out: Path, formats: dict[str, Path | None], columns: dict[int, str]
 ) -> list[str]:
     """Write what was asked for; a line for each thing that a gradebook had no place for."""
-    from utils.grading.reports import gradebooks, gradescope, junit, pages
-
     notes: list[str] = []
     if "html" in formats:
         for learner in results.learners:

@@ -60,9 +60,7 @@ def write_nbgrader(results: ClassResults, path: Path) -> None:
 
 def fill_nbgrader(results: ClassResults, given: Path, path: Path) -> list[str]:
     """A file of `nbgrader export` with our points, less its penalties; a line for each thing that did not fit."""
-    table = _Table.read(given)
-    if missing := {"assignment", "student_id", "score"} - set(table.heads):
-        raise CannotDo(f"{given} is no export of nbgrader: it has no column {', '.join(sorted(missing))}")
+    table = check_nbgrader(given)
     filled = set()
     for row in table.rows[1:]:
         scope = _only(one for one in results.scopes if _names_chapter(table.cell(row, "assignment"), one))
@@ -89,11 +87,8 @@ def fill_canvas(results: ClassResults, given: Path, path: Path, columns: dict[in
 
     ``columns`` says which column a chapter's points go to, where its head does not tell.
     """
-    table = _Table.read(given)
-    if not {"Student", "ID"} <= set(table.heads):
-        raise CannotDo(f"{given} is no gradebook exported from Canvas: it has no columns Student and ID")
     scopes = [one for one in results.scopes if any(one.chapter.number in each.pieces for each in results.learners)]
-    places = {one.chapter.number: _column(table, one, (columns or {}).get(one.chapter.number), given) for one in scopes}
+    table, places = check_canvas(given, scopes, columns)
     possible = next((row for row in table.rows[1:] if table.cell(row, "Student").strip() == "Points Possible"), None)
     said = []
     for scope in scopes if possible is not None else ():
@@ -121,6 +116,25 @@ def fill_canvas(results: ClassResults, given: Path, path: Path, columns: dict[in
                 rows[0][places[scope.chapter.number]] = shown(learner.points(scope.exercises, results.worth))
     write_atomically(path, table.text())
     return said
+
+
+def check_nbgrader(given: Path) -> _Table:
+    """The table of an export; CannotDo if it is none, which one wants to know before grading."""
+    table = _Table.read(given)
+    if missing := {"assignment", "student_id", "score"} - set(table.heads):
+        raise CannotDo(f"{given} is no export of nbgrader: it has no column {', '.join(sorted(missing))}")
+    return table
+
+
+def check_canvas(
+    given: Path, scopes: list[ChapterScope], columns: dict[int, str] | None = None
+) -> tuple[_Table, dict[int, int]]:
+    """The table of a gradebook, and the place of each chapter's column in it; CannotDo if one is not there."""
+    table = _Table.read(given)
+    if not {"Student", "ID"} <= set(table.heads):
+        raise CannotDo(f"{given} is no gradebook exported from Canvas: it has no columns Student and ID")
+    numbers = {one.chapter.number: one for one in scopes}
+    return table, {number: _column(table, one, (columns or {}).get(number), given) for number, one in numbers.items()}
 
 
 def defused(cell: str) -> str:

@@ -3,12 +3,16 @@
 Of the mistakes this tries a few of each chapter; `python -m utils.grading.prove 1` tries all of one.
 """
 
+import sys
+
 import pytest
 
 from utils import course
 from utils.checking.mistakes import load_mistakes
 from utils.grading import prove
 from utils.grading.grader import Grader
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can confine a learner's code")
 
 CHAPTERS = pytest.mark.parametrize("chapter", course.chapters(), ids=lambda chapter: chapter.name)
 SAMPLE = 5  # mistakes of each chapter

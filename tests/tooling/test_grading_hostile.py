@@ -8,6 +8,7 @@ import json
 import os
 import re
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from utils.authoring.notebooks import serialise, student_notebook
 from utils.authoring.source import read_source
 from utils.grading.grader import Grader
 from utils.paths import REPO
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can confine a learner's code")
 
 HOSTILE = sorted((REPO / "tests" / "hostile").glob("*.py"))
 PLACES = ("OUTSIDE", "REPO", "CHAPTER", "SUBMISSIONS", "PORT")
@@ -87,7 +90,7 @@ def chapter(tmp_path_factory):
 @pytest.fixture(scope="module")
 def grader():
     os.environ["SECRET_OF_THE_GRADER"] = "SECRET_OF_THE_GRADER"
-    with Grader(timeout=3, memory=0.75) as grader:
+    with Grader(timeout=5, memory=0.75) as grader:
         yield grader
     del os.environ["SECRET_OF_THE_GRADER"]
 

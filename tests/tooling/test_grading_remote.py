@@ -1,5 +1,6 @@
 """A checker meets objects in a worker as it meets them in a notebook: the same values, the same words, the same marks."""
 
+import sys
 import textwrap
 
 import pytest
@@ -17,6 +18,8 @@ from utils.grading.mirror import Mirror
 from utils.grading.remote import Remote, RemoteSubmission
 from utils.models.attention_only import AttentionOnlyConfig
 from utils.models.random_models import random_bridge
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can confine a learner's code")
 
 LEARNERS = textwrap.dedent('''
     from dataclasses import dataclass, replace
@@ -218,7 +221,15 @@ def test_a_generator_advances_and_the_global_seed_is_the_checkers(border):
     assert torch.equal(generator.get_state(), twin.get_state())
     torch.manual_seed(11)
     expected = torch.rand(3).tolist()
-    torch.manual_seed(11)
+    for _ in range(2):
+        torch.manual_seed(11)
+        assert border.of("drawn_from_nowhere")().tolist() == expected
+
+
+def test_a_seed_that_is_set_before_the_first_call_of_a_test_counts(border):
+    torch.manual_seed(5)
+    expected = torch.rand(3).tolist()
+    torch.manual_seed(5)
     assert border.of("drawn_from_nowhere")().tolist() == expected
 
 

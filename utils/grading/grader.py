@@ -54,7 +54,7 @@ class Grader:
         self.zygote = Zygote(
             memory=memory,
             seconds=time_limit(timeout, exercises),
-            device=choose_device(self.device),
+            device=str(choose_device(self.device)),
             modules=imported_modules(),
             require_sandbox=require_sandbox,
         )
@@ -87,7 +87,7 @@ class Grader:
     def grade_bytes(self, data: bytes, name: str, chapter: Chapter, exercises: list[Exercise]) -> Iterator[Report]:
         """The same for a file of this name that holds these bytes."""
         numbers = {name: each.number for each in chapter.exercises for name in each.objects}
-        side = Remote(self.zygote.worker, data, name, numbers, self.timeout)
+        side = Remote(self.zygote.worker, data, name, numbers, self.timeout, choose_device(self.device))
         waiting = list(exercises)
         try:
             for report in self._reports(side, chapter, exercises):

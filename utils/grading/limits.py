@@ -23,6 +23,7 @@ FORBIDDEN = """
     bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register keyctl add_key request_key
     open_by_handle_at name_to_handle_at personality init_module finit_module delete_module kexec_load kexec_file_load
     reboot swapon swapoff acct quotactl syslog settimeofday clock_settime adjtimex sethostname setdomainname iopl ioperm
+    chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat
     fanotify_init lookup_dcookie vhangup migrate_pages move_pages mbind set_mempolicy
 """.split()
 

@@ -33,8 +33,9 @@ class Mirror:
         self.numbers: dict[int, int] = {}
         self.agreed: dict[int, Any] = {}
         self.news: list[tuple] = []
+        self.functions: set[int] = set()  # the numbers that a worker may call
         self.bridges: dict[tuple[bytes, bool], int] = {}  # how many models of each configuration were shown
-        self.chance = torch.get_rng_state()
+        self.chance: Tensor | None = None  # the global random state that both ends know
         self.tampered: set[str] = (
             set()
         )  # with what kinds of things the worker meddled, as seen when a call had returned
@@ -68,7 +69,9 @@ class Mirror:
         if type(value).__name__ == "ActivationCache":
             return self._show_cache(value)
         if callable(value) and not isinstance(value, type):
-            return self._add(value, "function", getattr(value, "__name__", type(value).__name__))
+            number = self._add(value, "function", getattr(value, "__name__", type(value).__name__))
+            self.functions.add(number)
+            return number
         return None
 
     def _add(self, value: Any, kind: str, *facts: Any, agreed: Any = None, number: int | None = None) -> int:
@@ -165,7 +168,7 @@ class Mirror:
         """What the checker has done to its objects, and to the global random state, since both ends last agreed."""
         found: list[tuple] = []
         chance = torch.get_rng_state()
-        if not torch.equal(chance, self.chance):
+        if self.chance is None or not torch.equal(chance, self.chance):
             self.chance = chance
             found.append(("chance", 0, chance))
         new = {facts[1] for facts in self.news}
@@ -226,7 +229,7 @@ class Mirror:
                     self._apply_parameter(thing, *facts)
                 else:
                     raise ValueError(f"there is no {kind[:20]!r} of number {number}")
-            except (ValueError, TypeError, RuntimeError) as error:
+            except (ValueError, TypeError, RuntimeError, LookupError, AttributeError, OverflowError) as error:
                 raise BadMessage(f"a change cannot be made: {' '.join(str(error).split())[:200]}") from None
 
     def _apply_tensor(self, number: int, tensor: Tensor, state: Any) -> None:
@@ -253,6 +256,8 @@ class Mirror:
 
     def look(self) -> None:
         """A call has returned: write down which of the checker's objects are no longer what they were."""
+        torch.rand(())  # the global random numbers have gone on there; so a seed that is set again is seen to be set
+        self.chance = torch.get_rng_state()
         for number, before in self._before.items():
             thing = self.by_number[number]
             if thing.shape != before.value.shape or not torch.equal(thing, before.value.to(thing)):

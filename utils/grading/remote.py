@@ -68,7 +68,16 @@ class Remote(Here):
     one gets a new worker.
     """
 
-    def __init__(self, start: Callable[[], Any], data: bytes, name: str, exercises: dict[str, str], timeout: float):
+    def __init__(
+        self,
+        start: Callable[[], Any],
+        data: bytes,
+        name: str,
+        exercises: dict[str, str],
+        timeout: float,
+        device: torch.device | None = None,
+    ):
+        self.device = device or torch.device("cpu")
         self.start, self.data, self.name, self.exercises, self.timeout = start, data, name, exercises, timeout
         self.worker: Any = None
         self.channel: Channel | None = None
@@ -78,7 +87,6 @@ class Remote(Here):
         self.received_in_all = 0
         self.incarnation = 0  # how many workers there have been
         self.broken: Complaint | None = None
-        self.device = torch.device("cpu")
         self.tampered: dict[str, list[str]] = {}  # what the worker changed in each test
 
     # tests
@@ -267,11 +275,16 @@ class Remote(Here):
     # functions of the checker that are called from there
 
     def _called_back(self, value: Any) -> tuple:
-        if type(value) is not tuple or len(value) != 3 or type(value[1]) is not tuple or type(value[2]) is not dict:
+        kinds = (int, tuple, dict)
+        if (
+            type(value) is not tuple
+            or len(value) != 3
+            or any(type(part) is not kind for part, kind in zip(value, kinds))
+        ):
             raise BadMessage("a call of the checker's function is not (number, arguments, named arguments)")
         number, args, kwargs = value
-        function = self.mirror.by_number.get(number) if type(number) is int else None
-        if function is None or not callable(function) or any(type(name) is not str for name in kwargs):
+        function = self.mirror.by_number.get(number) if number in self.mirror.functions else None
+        if function is None or any(type(name) is not str for name in kwargs):
             raise BadMessage("there is no such function of the checker")
         leaves = [each for each in (*args, *kwargs.values()) if isinstance(each, Tensor) and each.requires_grad]
         try:
@@ -310,10 +323,14 @@ class Remote(Here):
 
     # texts
 
-    def _text(self, value: Any) -> str:
+    def _text(self, value: Any, *, lines: bool = False) -> str:
+        """A text for people: not too long, in one line unless it may have several, nothing that moves a cursor."""
         if type(value) is not str:
             raise BadMessage("a text is none")
-        return value[:LONGEST_TEXT]
+        value = value[: 2 * LONGEST_TEXT]
+        value = value if lines else " ".join(value.split())
+        shown = "".join(each if each.isprintable() or each in "\n\t" else "\N{REPLACEMENT CHARACTER}" for each in value)
+        return shown[:LONGEST_TEXT]
 
     def _complaint(self, facts: Any) -> Complaint:
         if type(facts) is not dict or facts.keys() != {"seen", "rule", "look_at", "kind", "frames"}:
@@ -367,7 +384,7 @@ class Remote(Here):
     ) -> tuple[Any, bool]:
         answer = self._ask("call", label, Target(*_path(target)), args, kwargs, gradients, label=label)
         try:
-            prints.write(self._text(answer["printed"]))
+            prints.write(self._text(answer["printed"], lines=True))
             if "raised" in answer:
                 raise Raised(_name(answer["raised"]), self._complaint(answer["complaint"]))
             for place, after in answer["changed"]:
@@ -375,7 +392,7 @@ class Remote(Here):
             for name, after in answer["changed by name"]:
                 if name in kwargs:
                     kwargs[name] = after
-            return answer["result"], bool(answer["gradients"])
+            return answer["result"], answer["gradients"] is True
         except (BadMessage, TypeError, KeyError, ValueError, IndexError):
             raise self._gave_up("forged", f"{label} sent back what is no answer") from None
 

@@ -17,15 +17,14 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-import torch
-
 from utils.grading.limits import PR_SET_DUMPABLE, can_filter, prctl
 from utils.paths import REPO
 from utils.refusal import CannotDo
 
-BUBBLEWRAP = "bubblewrap: no network, no file but the interpreter and the course without tests and solutions"
-LIMITS = "limits only, because {why}: learners' code can read files of this computer"
+BUBBLEWRAP = "bubblewrap: no network, no file but the interpreter and the course without tests and solutions, to read"
+LIMITS = "limits only, because {why}: learners' code can read, and perhaps write, files of this computer"
 LIMITED = "limits on memory, time, processes and files"
+HOME = "/run/learner"  # inside bubblewrap
 START = 120  # seconds in which a zygote must be ready
 MOST_BRIDGES = 6  # models of one configuration that are kept ready
 
@@ -33,19 +32,21 @@ MOST_BRIDGES = 6  # models of one configuration that are kept ready
 class Zygote:
     """The warm parent of all workers, in the best sandbox that there is."""
 
-    def __init__(
-        self, *, memory: float, seconds: int, device: torch.device, modules: list[str], require_sandbox: bool = False
-    ):
+    def __init__(self, *, memory: float, seconds: int, device: str, modules: list[str], require_sandbox: bool = False):
+        if sys.platform != "linux":
+            raise CannotDo(
+                "grading needs Linux, which can confine a learner's code: use a container or a virtual machine"
+            )
         why = no_bubblewrap()
         if why and require_sandbox:
             raise CannotDo(f"there is no sandbox here: {why}")
         self.sandboxed = not why
         self.why = why
-        self.level = level(why, gpu=device.type == "cuda", filters=can_filter())
+        self.level = level(why, gpu=device != "cpu", filters=can_filter())
         self.options = {
             "memory": int(memory * 2**30),
             "seconds": seconds,
-            "gpu": device.type == "cuda",
+            "device": device,
             "modules": modules,
             "own_processes": self.sandboxed,
         }
@@ -76,15 +77,15 @@ class Zygote:
     def start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.home = tempfile.TemporaryDirectory(prefix="circuits-worker-", ignore_cleanup_errors=True)
-        os.chmod(self.home.name, 0o1777)
+        os.chmod(self.home.name, 0o755)
         options = json.dumps(self.options)
         command = [sys.executable, "-P" if sys.version_info >= (3, 11) else "-B", "-m", "utils.grading.zygote"]
         command += [str(theirs.fileno()), options]
         if self.sandboxed:
-            command = [*bubblewrap(self.options["gpu"]), *command]
+            command = [*bubblewrap(gpu=self.options["device"] != "cpu"), *command]
         else:
             prctl(PR_SET_DUMPABLE, 0)  # a worker of the same user must not look into the grader's memory
-        home = "/tmp" if self.sandboxed else self.home.name
+        home = HOME if self.sandboxed else self.home.name
         with theirs:
             self.process = subprocess.Popen(
                 command,
@@ -100,7 +101,7 @@ class Zygote:
             ready = ours.recv(4096)
             if ready:
                 filters = json.loads(ready)["filters"]
-                self.level = level(self.why, gpu=self.options["gpu"], filters=filters)
+                self.level = level(self.why, gpu=self.options["device"] != "cpu", filters=filters)
                 if self.prepared:
                     self.prepare({})
                 return
@@ -196,15 +197,11 @@ def level(why: str, *, gpu: bool, filters: bool) -> str:
 @lru_cache
 def no_bubblewrap() -> str:
     """Why there is no bubblewrap here; empty if there is."""
-    if sys.platform != "linux":
-        return "bubblewrap is there on Linux only"
     if shutil.which("bwrap") is None:
         return "bubblewrap is not installed"
     command = [*bubblewrap(gpu=False), sys.executable, "-c", "import utils.grading.sandbox"]
     try:
-        ran = subprocess.run(
-            command, env=environment("/tmp", 0), capture_output=True, text=True, timeout=START, cwd="/"
-        )
+        ran = subprocess.run(command, env=environment(HOME, 0), capture_output=True, text=True, timeout=START, cwd="/")
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"bubblewrap does not work here ({type(error).__name__})"
     said = ran.stderr.strip().splitlines()
@@ -221,11 +218,9 @@ def bubblewrap(gpu: bool) -> list[str]:
     else:
         command += ["--unshare-user"]
         command += ["--disable-userns"] if "--disable-userns" in _help() else []
-    # what is mounted later lies over what was mounted before
-    for path, size in (("/tmp", 64), ("/dev/shm", 16)):
-        room = ["--size", str(size << 20)] if "--size" in _help() else []
-        command += ["--dev", "/dev"] if path == "/dev/shm" else []
-        command += [*room, "--perms", "1777", "--tmpfs", path]
+    # what is mounted later lies over what was mounted before; only the zygote's home can be written, and it sees to that
+    command += ["--dev", "/dev", "--tmpfs", "/dev/shm", "--perms", "0755", "--tmpfs", "/tmp"]
+    command += ["--perms", "0755", "--dir", "/run", *_size(16), "--perms", "0755", "--tmpfs", HOME]
     for folder in folders_above([*readable(), REPO / "utils"]):
         command += ["--perms", "0755", "--dir", str(folder)]
     for path in readable():
@@ -242,7 +237,13 @@ def bubblewrap(gpu: bool) -> list[str]:
         for device in sorted(Path("/dev").glob("nvidia*")):
             command += ["--dev-bind-try", str(device), str(device)]
         command += ["--ro-bind-try", "/sys", "/sys"]
-    return [*command, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp", "--"]
+    for folder in ("/tmp", "/dev/shm", "/dev", "/"):
+        command += ["--remount-ro", folder]
+    return [*command, "--chdir", HOME, "--"]
+
+
+def _size(mebibytes: int) -> list[str]:
+    return ["--size", str(mebibytes << 20)] if "--size" in _help() else []
 
 
 def folders_above(paths: list[Path]) -> list[Path]:

@@ -102,6 +102,8 @@ class Twins:
         states: list,
     ) -> None:
         model = self.bridges.lend(_bytes(configuration), compatibility)
+        if states[0][0].device.type != "cpu":
+            model.to(states[0][0].device)
         for each, tensor, state in zip(tensors, tensors_of(model), states, strict=True):
             snapshot = Snapshot.read(state)
             snapshot.put_into(tensor)

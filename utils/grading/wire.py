@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ MAX_PAYLOAD = 128 << 20  # bytes of all tensors of a message
 MAX_DEPTH = 24
 MAX_NODES = 200_000  # values in a message
 MAX_TEXT = 1 << 20  # characters of one string
+MAX_BITS = 4096  # of a whole number
 MAX_TENSORS = 20_000
 MAX_AXES = 16
 ALIGNED = 16  # bytes; where a tensor may begin
@@ -32,6 +34,7 @@ DTYPES = {
         torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64, torch.bool,
     )
 }  # fmt: skip
+WHOLE_NUMBER = re.compile(rf"-?0x[0-9a-f]{{1,{MAX_BITS // 4}}}")
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
@@ -64,9 +67,9 @@ class Writer:
         if value is None or kind is bool:
             return value
         if issubclass(kind, (bool, int)):
-            if abs(int(value)) >> 63:
-                raise CannotBeSent("it holds a whole number of more than 64 bits")
-            return int(value)
+            if int(value).bit_length() > MAX_BITS:
+                raise CannotBeSent(f"it holds a whole number of more than {MAX_BITS} bits")
+            return int(value) if int(value).bit_length() < 64 else {"int": hex(int(value))}
         if issubclass(kind, float):
             return float(value)
         if issubclass(kind, str):
@@ -189,6 +192,8 @@ class Reader:
             return DTYPES[content]
         if tag == "device" and content in ("cpu", "mps", "cuda", "cuda:0"):
             return torch.device(content)
+        if tag == "int" and type(content) is str and WHOLE_NUMBER.fullmatch(content):
+            return int(content, 16)
         if tag in ("l", "u", "set", "frozenset", "slice", "d"):
             return self._container(tag, content, depth)
         if self.special is None:

@@ -22,6 +22,7 @@ import numpy
 import torch
 from torch import Tensor, nn
 
+import utils.models.device
 from utils.checking.border import PRINTED_LIMIT, copied, differs
 from utils.checking.cells import Cell, UnreadableSubmission, cells_in
 from utils.checking.complaints import Complaint
@@ -36,10 +37,11 @@ from utils.grading.wire import CannotBeSent, Writer
 OUT_OF_MEMORY = ("can't allocate memory", "Cannot allocate memory", "out of memory")
 
 
-def serve(end: socket.socket, bridges: Bridges) -> None:
+def serve(end: socket.socket, bridges: Bridges, device: str = "cpu") -> None:
     """Do what the grader asks until it closes the pipe."""
+    utils.models.device.device = torch.device(device)  # a zygote that had asked for CUDA could not fork
     with contextlib.suppress(Gone):
-        Worker(Channel(end), bridges).answer_until(None)
+        Worker(Channel(end), bridges, torch.device(device)).answer_until(None)
 
 
 class OfTheChecker(AssertionError):
@@ -60,8 +62,8 @@ class Prints(io.StringIO):
 
 
 class Worker:
-    def __init__(self, channel: Channel, bridges: Bridges):
-        self.channel = channel
+    def __init__(self, channel: Channel, bridges: Bridges, device: torch.device):
+        self.channel, self.device = channel, device
         self.twins = Twins(bridges, self.call_back)
         self.cells: list[Cell] = []
         self.definitions: list[Any] = []  # the objects that the submission defines, as far as they were asked for
@@ -74,7 +76,7 @@ class Worker:
     def answer_until(self, awaited: str | None) -> Any:
         """Do what is asked, until a message of the awaited kind comes; its content."""
         while True:
-            reader = self.channel.receive(special=self._read)
+            reader = self.channel.receive(special=self._read, device=self.device)
             operation, news, changes, content = (reader.root["l"][place] for place in range(4))
             self.twins.learn(reader.read(news), reader.read(changes))
             if operation == awaited:
@@ -184,13 +186,12 @@ class Worker:
         return ""
 
     def do_begin(self) -> None:
-        """A test begins: its own random state, and nothing left of the test before."""
+        """A test begins, with nothing left of the test before; PyTorch's random state comes from the grader."""
         self.twins.forget()
         self.held.clear()
         self.result, self.label = None, ""
         random.seed(0)
         numpy.random.seed(0)
-        torch.manual_seed(0)
         torch.set_default_dtype(torch.float32)
         torch.set_grad_enabled(True)
         torch.set_num_threads(1)

@@ -12,9 +12,11 @@ import gc
 import importlib
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 MESSAGE = 1 << 20  # bytes; a message of the grader's is never longer
@@ -23,6 +25,7 @@ MESSAGE = 1 << 20  # bytes; a message of the grader's is never longer
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     options = json.loads(sys.argv[2])
+    sys.path[:] = [path for path in sys.path if path and path != os.getcwd()]  # where workers may be able to write
     from utils.grading import limits
     from utils.grading.twins import Bridges
 
@@ -30,6 +33,7 @@ def main() -> None:
     limits.prctl(limits.PR_SET_DUMPABLE, 0)
     limits.prctl(limits.PR_SET_PDEATHSIG, signal.SIGKILL)
     _warm_up(options["modules"])
+    close_home()
     zygote = Zygote(control, options, Bridges())
     _say(control, {"filters": limits.can_filter()})  # which imports what a worker needs for it
     zygote.serve()
@@ -84,8 +88,9 @@ class Zygote:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         with contextlib.suppress(OSError):
             os.chdir(os.environ["HOME"])
-        limits.confine(self.options["memory"], self.options["seconds"], gpu=self.options["gpu"])
-        worker.serve(socket.socket(fileno=3), self.bridges)
+        device = self.options["device"]
+        limits.confine(self.options["memory"], self.options["seconds"], gpu=device != "cpu")
+        worker.serve(socket.socket(fileno=3), self.bridges, device)
 
     def reap(self, pid: int) -> int | None:
         """How a worker ended, as `os.waitstatus_to_exitcode` says it; None if nobody knows."""
@@ -95,7 +100,11 @@ class Zygote:
             return None
 
     def sweep(self) -> None:
-        """End whatever a worker has left behind."""
+        """End and remove whatever a worker has left behind."""
+        self.end_processes()
+        close_home()
+
+    def end_processes(self) -> None:
         while True:
             if self.alone:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -107,6 +116,17 @@ class Zygote:
                 os.waitpid(-1, 0)
             except ChildProcessError:
                 return
+
+
+def close_home() -> None:
+    """Empty the only folder that may be written, and let nobody write there: one worker must not meet another's files."""
+    home = Path(os.environ["HOME"])
+    for path in home.iterdir():
+        home.chmod(0o755)
+        shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+    home.chmod(0o555)
 
 
 def _children() -> list[int]:

@@ -2571,12 +2571,12 @@ def test_where_not_even_one_sender_fits_one_goes_at_a_time(path_sweep_to_logits,
 
 
 def test_a_sweep_to_the_logits_takes_two_runs_if_all_senders_fit(path_sweep_to_logits, draw):
-    case = PathCase(draw, FOUR_LAYERS, batch=2, pos=5)
+    case = PathCase(draw, SMALL, batch=2, pos=5)
     with PathRuns(case.model) as runs:
-        path_sweep_to_logits(case.model, case.tokens, case.source, path_metric(draw, case.tokens, 12))
+        path_sweep_to_logits(case.model, case.tokens, case.source, path_metric(draw, case.tokens, 11))
     if len(runs.rows) > 3:
         complain(
-            f"the model ran {len(runs.rows)} times, for {12} senders of 2 texts each, which are 24 rows",
+            f"the model ran {len(runs.rows)} times, for 6 senders of 2 texts each, which are 12 rows",
             rule="with room for 512 rows, one run says what is frozen and one has all senders side by side",
             look_at="the loop: over chunks of senders, and not over senders",
         )
@@ -2710,12 +2710,12 @@ def test_where_not_even_one_sender_to_heads_fits_one_goes_at_a_time(path_sweep_t
 
 
 def test_a_sweep_to_heads_takes_three_runs_if_all_senders_fit(path_sweep_to_heads, draw):
-    case = PathCase(draw, FOUR_LAYERS, batch=2, pos=5)
+    case = PathCase(draw, SMALL, batch=2, pos=5)
     with PathRuns(case.model) as runs:
-        path_sweep_to_heads(case.model, case.tokens, case.source, path_metric(draw, case.tokens, 12), [(3, 1)], "q")
+        path_sweep_to_heads(case.model, case.tokens, case.source, path_metric(draw, case.tokens, 11), [(1, 1)], "q")
     if len(runs.rows) > 4:
         complain(
-            f"the model ran {len(runs.rows)} times, for 9 senders of 2 texts each, which are 18 rows",
+            f"the model ran {len(runs.rows)} times, for 3 senders of 2 texts each, which are 6 rows",
             rule="with room for 512 rows, one run says what is frozen, one what arrives from each sender, and one what follows",
             look_at="the loop: over chunks of senders, and not over senders",
         )

@@ -133,9 +133,12 @@ def against_tests(chapters: list[Chapter], repeats: int) -> float:
 
     with Grader() as grader:
         print(f"sandbox: {grader.level}", flush=True)
-        rounds = [in_turn([run_tests, grade_with(grader)], repeats, chapter) for chapter in chapters]
-    for chapter, (tests, graded) in zip(chapters, rounds):
-        print(f"chapter {chapter.number}: tests {tests:.2f} s, graded {graded:.2f} s, {graded / tests:.2f} times")
+        rounds = []
+        for chapter in chapters:
+            tests, graded = in_turn([run_tests, grade_with(grader)], repeats, chapter)
+            rounds.append((tests, graded))
+            each = f"tests {tests:.2f} s, graded {graded:.2f} s, {graded / tests:.2f} times"
+            print(f"chapter {chapter.number}: {each}", flush=True)
     tests, graded = (sum(seconds) for seconds in zip(*rounds))
     print(
         f"one submission of {len(chapters)} chapters: tests in one warm process {tests:.2f} s, graded {graded:.2f} s, "

@@ -117,7 +117,9 @@ def _all_within(body: cst.CSTNode) -> tuple[cst.CSTNode, ...]:
 
 
 def is_no_code(node: cst.CSTNode) -> bool:
-    """True for what no checker can judge: docstrings, error messages, annotations, and blanks."""
+    """True for what no checker can judge: docstrings, error messages, annotations, blanks, and on one device the device."""
+    if isinstance(node, cst.Arg) and node.keyword is not None and node.keyword.value == "device":
+        return True
     blanks = (cst.BaseParenthesizableWhitespace, cst.TrailingWhitespace, cst.EmptyLine)
     return isinstance(node, (cst.Raise, cst.Annotation, *blanks)) or isinstance(node, cst.Expr) and is_text(node.value)
 

@@ -1,5 +1,6 @@
 """The wire format and the loading of notebooks meet anything: what was sent comes back, and the rest is refused in one line."""
 
+import io
 import json
 import string
 
@@ -11,10 +12,14 @@ from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from utils.checking.cells import Cell, UnreadableSubmission, cells_in  # noqa: E402
+from utils.checking.complaints import Complaint  # noqa: E402
+from utils.checking.side import Raised  # noqa: E402
 from utils.checking.transcript import alike  # noqa: E402
 from utils.grading import wire  # noqa: E402
+from utils.grading.channel import Gone  # noqa: E402
+from utils.grading.remote import Elsewhere, Remote  # noqa: E402
 
-quick = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+quick = settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
 numbers = st.integers(-(2**80), 2**80) | st.floats(allow_nan=False)
 plain = st.none() | st.booleans() | numbers | st.text(max_size=20)
@@ -136,6 +141,89 @@ def test_a_subclass_of_tensor_is_received_as_a_plain_tensor():
 
     value = received(sent(torch.arange(3.0).as_subclass(Liar)))
     assert type(value) is torch.Tensor and alike(value, torch.arange(3.0))
+
+
+# a worker that answers anything
+
+
+class AnyAnswer:
+    """The pipe to a worker that answers every question with the same JSON."""
+
+    def __init__(self, answer, payload):
+        self.answer, self.payload, self.end = json.dumps(answer).encode(), payload, self
+
+    def send(self, writer, tree):
+        writer.message(tree)
+
+    def receive(self, **reading):
+        if self.answer is None:
+            raise Gone
+        answer, self.answer = self.answer, None
+        return wire.Reader(answer, bytearray(self.payload), **reading)
+
+    def stop(self):
+        pass
+
+    def cause_of_death(self):
+        return "went away"
+
+
+KINDS = ["done", "call back", "send back", "checker", "complaint", "stumbled", "unsendable", "x"]
+CHANGES = ["tensor", "generator", "hooks", "parameter", "x"]
+anything = st.recursive(
+    plain | st.sampled_from([{"t": 0}, {"x": 1}, {"x": 2}, {"x": 9}, {"u": []}, {"l": []}, "name", "w"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=4).map(lambda items: {"u": items})
+        | st.lists(inner, max_size=4).map(lambda items: {"l": items})
+        | st.lists(st.tuples(st.sampled_from(["result", "printed", "raised", "complaint", "seen", "kind"]), inner)).map(
+            lambda items: {"d": [list(item) for item in items]}
+        )
+        | st.tuples(
+            st.sampled_from(["object", "record", "named tuple", "factored", "x"]), st.lists(inner, max_size=3)
+        ).map(lambda item: {item[0]: item[1]})
+    ),
+    max_leaves=12,
+)
+changes = st.lists(
+    st.tuples(st.sampled_from(CHANGES), st.integers(0, 12), st.lists(anything, max_size=3)).map(
+        lambda change: {"u": [change[0], change[1], *change[2]]}
+    ),
+    max_size=3,
+).map(lambda items: {"l": items})
+answers = st.tuples(st.sampled_from(KINDS), changes | anything, anything).map(
+    lambda parts: {"v": {"l": list(parts)}, "t": [["float32", [2], "cpu", False]]}
+)
+QUESTIONS = {
+    "get": lambda side, held: side.get("f"),
+    "names": lambda side, held: side.names_used("f"),
+    "call": lambda side, held: side.call("f", held, [torch.ones(2)], {}, io.StringIO()),
+    "signature": lambda side, held: side.signature(side.getter(held, "f")) or side.signature(held),
+    "method": lambda side, held: side.method(held, "f"),
+    "parameters": lambda side, held: side.parameters(held),
+    "gradients": lambda side, held: side.gradients(torch.ones(2), None, [torch.ones(2)]),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@quick
+@given(answers | anything)
+def test_whatever_a_worker_answers_is_taken_or_complained_about(question, answer):
+    side = Remote(None, b"", "s.py", {}, 5.0)
+    side.begin("test", ())
+    side.worker = side.channel = AnyAnswer(answer, torch.ones(2).numpy().tobytes() + bytes(8))
+    side.begun = True
+    model = torch.nn.Linear(2, 1)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    for thing in (model, torch.Generator(), torch.ones(2, requires_grad=True), len):
+        side.mirror.number(thing)
+    try:
+        QUESTIONS[question](side, Elsewhere(1, True))
+    except (Complaint, Raised):
+        pass
+    finally:
+        side.end()
+    assert all(map(torch.equal, model.parameters(), before)) and not model._forward_hooks
 
 
 # notebooks

@@ -224,7 +224,7 @@ class Remote(Here):
                 raise self.broken
             elif kind == "unsendable":
                 raise Complaint(
-                    f"what came back cannot be sent to the grader: {self._text(value[0] if value else '')}",
+                    f"what came back cannot be sent to the grader: {self._text(value[0] if type(value) is tuple and value else '')}",
                     rule="what comes back is data: tensors, numbers, texts, and lists and dictionaries of these",
                     kind="unsendable",
                 )

@@ -17,7 +17,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-from utils.grading.limits import PR_SET_DUMPABLE, can_filter, prctl
+from utils.grading.limits import PR_SET_DUMPABLE, filter_program, prctl
 from utils.paths import REPO
 from utils.refusal import CannotDo
 
@@ -42,7 +42,7 @@ class Zygote:
             raise CannotDo(f"there is no sandbox here: {why}")
         self.sandboxed = not why
         self.why = why
-        self.level = level(why, gpu=device != "cpu", filters=can_filter())
+        self.level = level(why, gpu=device != "cpu", filters=bool(filter_program()))
         self.options = {
             "memory": int(memory * 2**30),
             "seconds": seconds,

@@ -194,7 +194,6 @@ def level(why: str, *, gpu: bool, filters: bool) -> str:
     return "; ".join(parts)
 
 
-@lru_cache
 def no_bubblewrap() -> str:
     """Why there is no bubblewrap here; empty if there is."""
     if shutil.which("bwrap") is None:

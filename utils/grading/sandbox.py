@@ -121,7 +121,7 @@ class Zygote:
     def sweep(self, pid: int) -> int | None:
         """After a worker was killed: how it had ended by then; whatever it left is ended too."""
         try:
-            self.control.settimeout(10)
+            self.control.settimeout(START)  # it may be busy with models for workers to come
             self.control.send(json.dumps({"ask": "sweep", "pid": pid}).encode())
             return json.loads(self.control.recv(4096))["status"]
         except (OSError, ValueError, AttributeError):

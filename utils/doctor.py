@@ -184,19 +184,15 @@ def sandbox() -> list[Finding]:
     if platform.system() != "Linux":
         do = "grade in a Linux container or virtual machine"
         return [Finding("sandbox", OPTIONAL, f"{platform.system()} has none that a grader could use", do)]
-    if shutil.which("bwrap") is None:
-        do = "graders: install bubblewrap (`sudo apt install bubblewrap`)"
-        return [Finding("sandbox", OPTIONAL, "bubblewrap is not installed", do)]
-    command = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--proc", "/proc", "true"]
-    try:
-        tried = subprocess.run(command, capture_output=True, text=True, timeout=10)
-        problem = tried.stderr.strip().splitlines()[-1] if tried.returncode and tried.stderr.strip() else ""
-        if tried.returncode == 0:
-            return [Finding("sandbox", OK, f"{output_of('bwrap', '--version')} works: no network, read-only files")]
-    except (OSError, subprocess.TimeoutExpired) as error:
-        problem = str(error)
-    do = "graders: allow unprivileged user namespaces (kernel.unprivileged_userns_clone, AppArmor), or use a container"
-    return [Finding("sandbox", OPTIONAL, f"bubblewrap is installed but does not work here: {problem}", do)]
+    from utils.grading.limits import filter_program
+    from utils.grading.sandbox import no_bubblewrap
+
+    why = no_bubblewrap()
+    if why:
+        do = "graders: install bubblewrap (`sudo apt install bubblewrap`); where it is, allow unprivileged user namespaces"
+        return [Finding("sandbox", OPTIONAL, why, do)]
+    calls = "" if filter_program() else "; without libseccomp (`sudo apt install libseccomp2`) system calls are not filtered"
+    return [Finding("sandbox", OK, f"{output_of('bwrap', '--version')} works: no network, read-only files{calls}")]
 
 
 def browser() -> list[Finding]:

@@ -1,5 +1,5 @@
 # passes: total weigh
-# says: did not come back
+# says:
 
 import os
 import signal

@@ -8,10 +8,13 @@ import errno
 import os
 import resource
 import signal
-from typing import Any
+import struct
+import tempfile
+from functools import lru_cache
 
 NOBODY = 65534
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 CLONE_NEWUSER = 0x10000000
 MiB = 1 << 20
 
@@ -23,15 +26,15 @@ FORBIDDEN = """
     bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register keyctl add_key request_key
     open_by_handle_at name_to_handle_at personality init_module finit_module delete_module kexec_load kexec_file_load
     reboot swapon swapoff acct quotactl syslog settimeofday clock_settime adjtimex sethostname setdomainname iopl ioperm
-    chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat
+    kill tkill tgkill chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat
     fanotify_init lookup_dcookie vhangup migrate_pages move_pages mbind set_mempolicy
 """.split()
 
 
-def prctl(option: int, value: int) -> None:
+def prctl(option: int, value: int, more: int = 0) -> None:
     """Linux' prctl, which Python does not have."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, value, 0, 0, 0):
+    if libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(more), ctypes.c_ulong(0), ctypes.c_ulong(0)):
         raise OSError(ctypes.get_errno(), f"prctl {option}")
 
 
@@ -61,11 +64,16 @@ def confine(memory: int, seconds: int, *, gpu: bool = False) -> None:
         filter_system_calls()
 
 
-def filter_system_calls() -> bool:
-    """Refuse those that no exercise needs; False where libseccomp, which does that, is not installed."""
-    seccomp = _seccomp()
-    if seccomp is None:
-        return False
+@lru_cache
+def filter_program() -> bytes:
+    """A filter that refuses what no exercise needs, for the kernel; empty where libseccomp, which makes it, is missing.
+
+    It takes a while to make, so a zygote makes it once for all of its workers.
+    """
+    try:
+        import pyseccomp as seccomp
+    except (ImportError, OSError, RuntimeError):  # it looks for the C library when it is imported
+        return b""
     refused = seccomp.ERRNO(errno.EPERM)
     rules = seccomp.SyscallFilter(defaction=seccomp.ALLOW)
     for name in FORBIDDEN:
@@ -73,22 +81,19 @@ def filter_system_calls() -> bool:
             rules.add_rule(refused, name)
     rules.add_rule(refused, "clone", seccomp.Arg(0, seccomp.MASKED_EQ, CLONE_NEWUSER, CLONE_NEWUSER))
     rules.add_rule(seccomp.ERRNO(errno.ENOSYS), "clone3")  # its flags cannot be seen; the C library falls back on clone
-    for name in ("kill", "tgkill", "tkill"):  # signals to itself only
-        rules.add_rule(refused, name, seccomp.Arg(0, seccomp.NE, os.getpid()))
-    rules.load()
-    return True
+    with tempfile.TemporaryFile() as file:
+        rules.export_bpf(file)
+        file.seek(0)
+        return file.read()
 
 
-def can_filter() -> bool:
-    return _seccomp() is not None
-
-
-def _seccomp() -> Any:
-    try:
-        import pyseccomp
-    except (ImportError, OSError, RuntimeError):  # it looks for the C library when it is imported
-        return None
-    return pyseccomp
+def filter_system_calls() -> None:
+    """From here on the filter holds, for this process and all that it may start."""
+    program = ctypes.create_string_buffer(filter_program())
+    length = (len(program) - 1) // 8  # instructions of 8 bytes; ctypes adds a null byte
+    if length:
+        described = ctypes.create_string_buffer(struct.pack("HxxxxxxP", length, ctypes.addressof(program)))
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(described))
 
 
 def _limit(what: int, value: int) -> None:

@@ -17,7 +17,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-from utils.grading.limits import PR_SET_DUMPABLE, can_filter, prctl
+from utils.grading.limits import PR_SET_DUMPABLE, filter_program, prctl
 from utils.paths import REPO
 from utils.refusal import CannotDo
 
@@ -42,7 +42,7 @@ class Zygote:
             raise CannotDo(f"there is no sandbox here: {why}")
         self.sandboxed = not why
         self.why = why
-        self.level = level(why, gpu=device != "cpu", filters=can_filter())
+        self.level = level(why, gpu=device != "cpu", filters=bool(filter_program()))
         self.options = {
             "memory": int(memory * 2**30),
             "seconds": seconds,
@@ -121,7 +121,7 @@ class Zygote:
     def sweep(self, pid: int) -> int | None:
         """After a worker was killed: how it had ended by then; whatever it left is ended too."""
         try:
-            self.control.settimeout(10)
+            self.control.settimeout(START)  # it may be busy with models for workers to come
             self.control.send(json.dumps({"ask": "sweep", "pid": pid}).encode())
             return json.loads(self.control.recv(4096))["status"]
         except (OSError, ValueError, AttributeError):
@@ -194,7 +194,6 @@ def level(why: str, *, gpu: bool, filters: bool) -> str:
     return "; ".join(parts)
 
 
-@lru_cache
 def no_bubblewrap() -> str:
     """Why there is no bubblewrap here; empty if there is."""
     if shutil.which("bwrap") is None:

@@ -33,9 +33,10 @@ def main() -> None:
     limits.prctl(limits.PR_SET_DUMPABLE, 0)
     limits.prctl(limits.PR_SET_PDEATHSIG, signal.SIGKILL)
     _warm_up(options["modules"])
+    filters = bool(limits.filter_program())
     close_home()
     zygote = Zygote(control, options, Bridges())
-    _say(control, {"filters": limits.can_filter()})  # which imports what a worker needs for it
+    _say(control, {"filters": filters})
     zygote.serve()
 
 

@@ -2858,7 +2858,7 @@ print(f"{sum(map(len, PAPER_CLASSES.values()))} heads of 144 in {len(PAPER_CLASS
 # with $e_x$ the name's embedding (token only: no position, no attention). The **copying score** is the share of names
 # for which it is. LayerNorm, before the head and before the unembedding, only scales such a vector here (its weights
 # are folded into others, and centring is done in $W_E$ and $W_O$), and scaling does not change an order. Biases are
-# left out: they say the same for each name.
+# left out, since they say the same for each name: multiply by $W_U$ (`model.unembed` would add $b_U$).
 #
 # Why the MLP? In GPT-2 and in the organism the first MLP changes what a token's vector looks like so much that later
 # heads read *that*, rather than the embedding. A head of layer 0 stands before that MLP, so it reads the embedding
@@ -3334,6 +3334,7 @@ for name, each, cache, texts in (
 def mean_by_template(model: TransformerBridge, reference: Prompts) -> dict[int, Float[Tensor, "layer pos head d_head"]]:
     """For each template number of `reference` the mean z of every head at every position over its texts.
 
+    Positions are all columns of `reference.tokens`, also those that only longer texts fill.
     After Wang et al. (2022), https://arxiv.org/abs/2211.00593, section 2.
     """
     # BEGIN SOLUTION: z of every layer on the reference texts; for each template the mean over its own rows

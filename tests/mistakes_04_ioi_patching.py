@@ -454,7 +454,7 @@ MISTAKES = [
     Mistake(
         "ioi_prompts",
         "nouns drawn inside the loop over orders",
-        "a noun is drawn for every text, so the two orders of a pair differ in more than the order; draw before the loop over orders",
+        "the nouns are drawn inside the loop over orders, so the two orders of a pair differ in more than the order; draw before it",
         change=[
             (
                 "            chosen = {\n"
@@ -2719,7 +2719,7 @@ MISTAKES = [
     Mistake(
         "path_patch_to_logits",
         "z frozen at the source",
-        "all heads get the z of the source; only the sender does, the others keep that of a run on `tokens`",
+        "z is frozen at that of the source for all heads; only the sender gets that, the others keep that of a run on `tokens`",
         change=[
             (
                 "own[name].clone() for name in names",
@@ -2730,7 +2730,7 @@ MISTAKES = [
     Mistake(
         "path_patch_to_logits",
         "the two runs' z swapped",
-        "the sender keeps its own z and all other heads get the source's; it is the other way round",
+        "the z of the two runs is swapped: the sender keeps its own and all other heads get the source's; it is the other way round",
         change=[
             (
                 "own[name].clone() for name in names",

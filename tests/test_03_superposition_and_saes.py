@@ -190,11 +190,12 @@ def test_twice_as_many_vectors_as_dimensions_are_pushed_apart(nearly_orthogonal,
         0.56,
         draw,
         rule="a random start has about .85 here, and descent on fourth powers reaches about .4",
+        steps=50,
     )
 
 
 def test_vectors_that_can_be_orthogonal_nearly_become_so(nearly_orthogonal, draw):
-    expect_packed(nearly_orthogonal, 6, 8, 0.25, draw, rule="6 vectors in 8 dimensions can all be orthogonal")
+    expect_packed(nearly_orthogonal, 6, 8, 0.25, draw, rule="6 vectors in 8 dimensions can all be orthogonal", steps=50)
 
 
 def test_the_generator_decides_where_the_vectors_start(nearly_orthogonal, draw):

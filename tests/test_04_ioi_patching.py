@@ -2497,7 +2497,7 @@ def test_a_sweep_has_the_mean_metric_of_each_of_six_heads(path_sweep_to_logits, 
         WITH_MLPS,
         batch=3,
         pos=5,
-        rows_at_once=18,
+        rows_at_once=18,  # the six senders fill one chunk, so that nothing is left over
         look_at="the rows of each sender: which tokens, which frozen z, whose z of the source",
     )
 
@@ -2633,9 +2633,9 @@ def test_a_sweep_has_the_mean_metric_of_each_path_to_one_value(path_sweep_to_hea
         THREE_LAYERS_BARE,
         [(2, 1)],
         "v",
-        batch=3,
+        batch=4,
         pos=5,
-        rows_at_once=12,
+        rows_at_once=16,  # the four senders fill one chunk, so that nothing is left over
         look_at="the rows of each sender in both runs, and which heads have no path to the receiver",
     )
 

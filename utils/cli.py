@@ -21,6 +21,7 @@ COMMANDS = {
     "models": ("utils.model_list", "the models of the course, and where they lie"),
     "grade": ("utils.grading.command", "grade many notebooks that nobody trusts: circuits grade submissions/"),
     "build": ("utils.authoring.build", "for authors: make the notebooks from solutions/*.py"),
+    "audit": ("utils.audit.command", "for authors: change every solution a little, and see which checkers notice"),
     "bench": ("utils.bench", "for authors: measure how long checks take"),
 }
 

@@ -1,5 +1,5 @@
 # passes: total weigh
-# says: memory
+# says:
 
 
 def double(x):

@@ -106,7 +106,7 @@ def graded(grader, chapter, path):
 
 def wants_bubblewrap(grader, name):
     """Without namespaces of its own a worker sees files and the network, which the level says."""
-    reaching = ("reads_the_solutions", "reads_other", "reads_secrets", "reads_the_home", "network", "kills_", "writes_")
+    reaching = ("reads_", "network", "kills_", "writes_")
     if not grader.zygote.sandboxed and name.startswith(reaching):
         pytest.skip(f"this machine has no sandbox that could keep this out: {grader.level}")
 

@@ -12,6 +12,10 @@ from torch import Tensor
 
 from utils.checking.complaints import Complaint, Picture
 
+# Told of every comparison of numbers, while `circuits audit --stability` measures: the largest difference as a share of
+# what was allowed.
+watch: Callable[[float], None] | None = None
+
 PICTURE_LIMIT = 24  # rows and columns: more cannot be read in a card
 
 
@@ -52,11 +56,14 @@ def expect_close(
         wide = torch.float64
     yours, rules = actual.to(wide), expected.to(wide)
     names = axes.split()
+    if watch is not None:
+        watch(_share_of_allowed(yours, rules, atol, rtol))
     bad = ~torch.isclose(yours, rules, atol=atol, rtol=rtol, equal_nan=True)
     if not bad.any():
         return
     shown = picture(actual, expected) if callable(picture) else _picture(yours, rules, bad, names) if picture else None
-    raise Complaint(_difference(yours, rules, bad, names, what), rule=rule, look_at=look_at, picture=shown)
+    seen, kind = _difference(yours, rules, bad, names, what)
+    raise Complaint(seen, rule=rule, look_at=look_at, picture=shown, kind=kind)
 
 
 def expect_equal(actual: Any, expected: Any, *, rule: str = "", look_at: str = "", what: str = "the result") -> None:
@@ -73,6 +80,7 @@ def expect_equal(actual: Any, expected: Any, *, rule: str = "", look_at: str = "
                 f" ({len(wrong)} of {expected.numel()} differ)",
                 rule=rule,
                 look_at=look_at,
+                kind="differs",
             )
         return
     if isinstance(actual, Tensor) and actual.ndim == 0 and not isinstance(expected, (list, tuple, dict, str)):
@@ -88,12 +96,14 @@ def expect_equal(actual: Any, expected: Any, *, rule: str = "", look_at: str = "
                     f"entry {position} of {what} is {_plain(yours)}, {_plain(right)} is right",
                     rule=rule,
                     look_at=look_at,
+                    kind="differs",
                 )
         return
     if actual is None and expected is not None:
         raise Complaint(_returned_nothing(what), rule=rule, look_at="is there a `return`?", kind="type")
     if not _same(actual, expected):
-        raise Complaint(f"{what} {_is(what)} {_plain(actual)}, {_plain(expected)} is right", rule=rule, look_at=look_at)
+        seen = f"{what} {_is(what)} {_plain(actual)}, {_plain(expected)} is right"
+        raise Complaint(seen, rule=rule, look_at=look_at, kind="differs")
 
 
 def expect_tensor(actual: Any, *, rule: str = "", look_at: str = "", what: str = "the result") -> None:
@@ -148,23 +158,34 @@ def _expect_dtype(actual: Tensor, expected: Tensor, dtype: torch.dtype | None, l
         )
 
 
-def _difference(yours: Tensor, rules: Tensor, bad: Tensor, names: list[str], what: str) -> str:
+def _difference(yours: Tensor, rules: Tensor, bad: Tensor, names: list[str], what: str) -> tuple[str, str]:
+    """The sentence, and the kind of the complaint: ``related`` if the sentence says how the values differ everywhere."""
     nan = torch.isnan(yours) & ~torch.isnan(rules)
     if nan.any():
         cause = " (0/0, inf - inf, or a row with everything masked gives that)"
-        return f"{what} {_is(what)} NaN in {_share(nan)}{_at(nan.nonzero()[0], names)}{cause}"
+        return f"{what} {_is(what)} NaN in {_share(nan)}{_at(nan.nonzero()[0], names)}{cause}", "nan"
     infinite = (torch.isinf(rules) | torch.isinf(yours)) & bad
     if infinite.any():
         where = infinite.nonzero()[0]
         a, b = _numbers(yours[tuple(where)], rules[tuple(where)])
-        return f"{what} {_is(what)} {a}{_at(where, names)}, {b} is right ({_share(bad)} differ)"
+        return f"{what} {_is(what)} {a}{_at(where, names)}, {b} is right ({_share(bad)} differ)", "differs"
     gap = torch.where(bad, (yours - rules).abs(), torch.zeros_like(rules.abs()))
     where = torch.unravel_index(gap.argmax(), gap.shape) if gap.ndim else ()
     a, b = _numbers(yours[where], rules[where])
     relation = _relation(yours, rules)
+    kind = "related" if relation else "differs"
     if not yours.ndim:
-        return f"{what} {_is(what)} {a}, {b} is right{relation}"
-    return f"{what} {_is(what)} {a}{_at(torch.tensor([int(i) for i in where]), names)}, {b} is right ({_share(bad)} differ){relation}"
+        return f"{what} {_is(what)} {a}, {b} is right{relation}", kind
+    at = _at(torch.tensor([int(i) for i in where]), names)
+    return f"{what} {_is(what)} {a}{at}, {b} is right ({_share(bad)} differ){relation}", kind
+
+
+def _share_of_allowed(yours: Tensor, rules: Tensor, atol: float, rtol: float) -> float:
+    """The largest difference, as a share of the one that is still allowed at its place."""
+    gap = torch.where(yours == rules, 0.0, (yours - rules).abs())  # infinity less infinity is no number
+    allowed = atol + rtol * rules.abs()
+    share = torch.where(gap == 0, 0.0, gap / allowed).nan_to_num(nan=0.0)
+    return float(share.max()) if share.numel() else 0.0
 
 
 def _relation(yours: Tensor, rules: Tensor) -> str:

@@ -31,8 +31,10 @@ class Frame:
 class Complaint(AssertionError):
     """A failed check in the learner's words. ``kind`` says who noticed: a test, or the guard around the learner's object.
 
-    Kinds: ``wrong`` (a test's rule), ``unwritten`` (a stub), ``missing`` (no such object), ``signature``, ``raised``,
-    ``type`` (the wrong kind of thing came back), ``in_place`` (an argument was changed), ``checker`` (the checker itself stumbled).
+    Kinds: ``wrong`` (a test's own sentence), ``differs`` (the values are not the rule's, and nothing says why), ``related``
+    (they are the rule's times 2, transposed, or the like), ``unwritten`` (a stub), ``missing`` (no such object),
+    ``signature``, ``raised``, ``type`` (the wrong kind of thing came back), ``nan``, ``in_place`` (an argument was changed),
+    ``checker`` (the checker itself stumbled).
     """
 
     def __init__(

@@ -16,6 +16,9 @@ from utils.checking.border import Border, Handle, complain_about_kind, with_arti
 from utils.checking.complaints import Complaint
 from utils.checking.exceptions import explain_exception
 
+# what a backward pass that a learner wrote may raise, beside PyTorch's RuntimeError
+OF_LEARNERS = (ArithmeticError, AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError)
+
 
 class FunctionHandle(Handle):
     """A learner's function, as a checker sees it."""
@@ -198,7 +201,7 @@ def _gradients(
         raise Complaint(f"{name} gave shape {list(result.shape)}, {list(upstream.shape)} is right", kind="type")
     try:
         grads = border.side.gradients(result, upstream, list(leaves.values()))
-    except RuntimeError as error:
+    except OF_LEARNERS as error:
         raise explain_exception(f"the backward pass of {name}", error) from None
     named = {key: torch.zeros_like(leaves[key]) if grad is None else grad for key, grad in zip(leaves, grads)}
     border.transcript.note(f"gradients of {name}", named)

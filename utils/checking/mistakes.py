@@ -81,7 +81,7 @@ def changed_cells(chapter: Chapter, item: Mistake | RightAnswer) -> list[Cell]:
     cells = list(solution_cells(chapter))
     if item.write:
         return cells + [make_cell(textwrap.dedent(item.write), item.label)]
-    index = _defining_cell(cells, item.object)
+    index = defining_cell(cells, item.object)
     source = NOT_CODE.sub("", cells[index].source)
     for old, new in item.change:
         if source.count(old) != 1:
@@ -117,7 +117,8 @@ def _load_file(path: Path, _changed: int, name: str) -> list[Any]:
     return getattr(module, name)
 
 
-def _defining_cell(cells: list[Cell], name: str) -> int:
+def defining_cell(cells: list[Cell], name: str) -> int:
+    """Where among the cells the one is that defines ``name``, the last if there are several."""
     pattern = re.compile(rf"^(def|class) {re.escape(name)}\b", re.MULTILINE)
     found = [index for index, cell in enumerate(cells) if pattern.search(cell.source)]
     if not found:

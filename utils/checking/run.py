@@ -32,6 +32,10 @@ QUIET_PYTEST = [
 ]  # fmt: skip
 
 
+# Test inputs are small: a second thread costs more than it brings. `circuits audit --stability` tries two.
+threads = 1
+
+
 class Submission:
     """Somebody's objects by name, made when they are first asked for. ``focus`` limits the tests to those of these objects.
 
@@ -158,18 +162,18 @@ def undisturbed() -> Iterator[None]:
     python, numbers = random.getstate(), numpy.random.get_state()
     cpu = torch.get_rng_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else None
-    grad, dtype, threads = torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()
+    grad, dtype, n_threads = torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()
     precise = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     try:
         torch.set_grad_enabled(True)
         torch.set_default_dtype(torch.float32)
-        torch.set_num_threads(1)  # test inputs are small: a second thread costs more than it brings
+        torch.set_num_threads(threads)
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         with torch.inference_mode(False):
             yield
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = precise
-        torch.set_num_threads(threads)
+        torch.set_num_threads(n_threads)
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(grad)
         if cuda is not None:

@@ -17,10 +17,12 @@ from utils.checking.mistakes import Mistake, solution_cells
 from utils.checking.naming import Tried, name_mistake
 from utils.checking.report import Report
 from utils.checking.run import Submission, TestResult, run
+from utils.checking.transcript import Transcript
 from utils.course import Chapter, Exercise
 from utils.grading.remote import ENDED, Remote, RemoteSubmission
 from utils.grading.sandbox import Zygote, time_limit
 from utils.models.device import choose_device
+from utils.refusal import CannotDo
 
 LARGEST_FILE = 100 << 20  # bytes
 CHANGES = {
@@ -79,24 +81,35 @@ class Grader:
         try:
             data = read(path)
         except UnreadableSubmission as error:
-            return unreadable(path.name, chapter, exercises, str(error))
+            return failed(path.name, chapter, exercises, Complaint(str(error), kind="unreadable"))
         return self.grade_bytes(data, path.name, chapter, exercises)
 
     def grade_bytes(self, data: bytes, name: str, chapter: Chapter, exercises: list[Exercise]) -> Iterator[Report]:
         """The same for a file of this name that holds these bytes."""
         numbers = {name: each.number for each in chapter.exercises for name in each.objects}
         side = Remote(self.zygote.worker, data, name, numbers, self.timeout)
+        waiting = list(exercises)
         try:
-            line = self._why_unreadable(side)
-            if line:
-                yield from unreadable(name, chapter, exercises, line)
-                return
-            graded = _Graded(self, chapter, RemoteSubmission(name, side))
-            graded.run(exercises)
-            for exercise in exercises:
-                yield graded.report(exercise)
+            for report in self._reports(side, chapter, exercises):
+                waiting.remove(report.exercise)
+                yield report
+        except CannotDo:
+            raise
+        except Exception as error:  # one submission that the grader cannot cope with must not end the others
+            told = f"the grader stumbled over {name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            yield from failed(name, chapter, waiting, Complaint(told, kind="checker"))
         finally:
             side.close()
+
+    def _reports(self, side: Remote, chapter: Chapter, exercises: list[Exercise]) -> Iterator[Report]:
+        line = self._why_unreadable(side)
+        if line:
+            yield from failed(side.name, chapter, exercises, Complaint(line, kind="unreadable"))
+            return
+        graded = _Graded(self, chapter, RemoteSubmission(side.name, side))
+        graded.run(exercises)
+        for exercise in exercises:
+            yield graded.report(exercise)
 
     def _why_unreadable(self, side: Remote) -> str:
         try:
@@ -142,7 +155,10 @@ class _Graded:
             for name in exercise.objects:
                 mistake = mistake or self._named(name, [result for result in checked if name in result.objects])
         printed = next((result.printed for result in results if result.printed), "")
-        return Report(self.chapter, exercise, tuple(results), mistake, broken, printed)
+        light = tuple(
+            replace(result, transcript=Transcript()) for result in results
+        )  # all else can be kept for thousands
+        return Report(self.chapter, exercise, light, mistake, broken, printed)
 
     def _named(self, name: str, results: list[TestResult]) -> Mistake | None:
         grader = self.grader
@@ -202,9 +218,9 @@ def read(path: Path) -> bytes:
         raise UnreadableSubmission(f"{path.name} cannot be read: {error.strerror}") from None
 
 
-def unreadable(name: str, chapter: Chapter, exercises: list[Exercise], line: str) -> Iterator[Report]:
+def failed(name: str, chapter: Chapter, exercises: list[Exercise], complaint: Complaint) -> Iterator[Report]:
+    """Reports of exercises none of whose tests could be run."""
     for exercise in exercises:
-        complaint = Complaint(line, kind="unreadable")
         result = TestResult("test_the_file_can_be_read", name, tuple(exercise.objects), complaint=complaint)
         yield Report(chapter, exercise, (result,))
 

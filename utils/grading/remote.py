@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import keyword
+import signal
+import threading
 import time
 from collections import namedtuple
 from collections.abc import Callable
@@ -22,9 +24,11 @@ from utils.grading.channel import Channel, Gone, TooLate
 from utils.grading.mirror import Mirror
 from utils.grading.wire import BadMessage, pairs
 
+LONGEST_CHECK = 60  # seconds for what a checker does itself in a test
 LONGEST_TEXT = 2_000  # characters of a text that a learner reads
 MOST_FRAMES = 20
-MOST_BYTES = 512 << 20  # of what one test may be sent
+MOST_BYTES = 64 << 20  # of what may be sent in one test
+MOST_BYTES_IN_ALL = 512 << 20  # and for one submission, all of which is kept until its mistakes are named
 KINDS = ("raised", "unwritten", "missing", "memory", "type", "wrong")  # of complaints that a worker may make
 ENDED = (
     "deadline",
@@ -71,6 +75,7 @@ class Remote(Here):
         self.mirror = Mirror()
         self.spent: dict[str, float] = {}  # seconds of each exercise
         self.exercise = ""
+        self.received_in_all = 0
         self.incarnation = 0  # how many workers there have been
         self.broken: Complaint | None = None
         self.device = torch.device("cpu")
@@ -86,8 +91,10 @@ class Remote(Here):
         self.graphs: list[tuple[Any, list[Tensor]]] = []
         self.complaints: list[Complaint] = []
         self.targets: dict[tuple, inspect.Signature | None] = {}
+        self.alarm = _alarm(self.timeout + LONGEST_CHECK)
 
     def end(self) -> None:
+        self.alarm()
         if self.mirror.tampered:
             self.tampered[self.test] = sorted(self.mirror.tampered)
         if self.mirror.bridges and self.worker is not None:
@@ -102,7 +109,10 @@ class Remote(Here):
     def open(self) -> str:
         """A line that says why the submission cannot be read, or nothing."""
         self.begin("", ())
-        return self._text(self._ask("open and nothing else"))
+        try:
+            return self._text(self._ask("open and nothing else"))
+        finally:
+            self.end()
 
     # messages
 
@@ -174,9 +184,12 @@ class Remote(Here):
         self._send(operation, list(content))
         while True:
             reader = self.channel.receive(special=self._read, device=self.device)
-            self.received += sum(tensor.nbytes for tensor in reader.tensors)
-            if self.received > MOST_BYTES:
-                raise BadMessage(f"more than {MOST_BYTES >> 20} MiB in one test")
+            size = sum(tensor.nbytes for tensor in reader.tensors)
+            self.received, self.received_in_all = self.received + size, self.received_in_all + size
+            if self.received > MOST_BYTES or self.received_in_all > MOST_BYTES_IN_ALL:
+                raise BadMessage(
+                    f"more than {MOST_BYTES >> 20} MiB in one test, or {MOST_BYTES_IN_ALL >> 20} MiB in all"
+                )
             kind, changes, body = _three(reader)
             try:
                 self.mirror.apply(reader.read(changes))
@@ -455,6 +468,27 @@ class RemoteSubmission(Submission):
                 raise
             self._incarnation = self.side.incarnation
         return self._objects[name]
+
+
+def _alarm(seconds: float) -> Callable[[], None]:
+    """After so many seconds the running test fails, wherever it is; what comes back calls that off.
+
+    The time of the learner's code is limited elsewhere. This is for a checker that what came back keeps busy.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None
+
+    def ring(*_: Any) -> None:
+        raise Complaint("the checker did not come to an end with what came back", kind="checker")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    def call_off() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    return call_off
 
 
 def _three(reader: Any) -> tuple[str, Any, Any]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from utils.grading.limits import can_filter
+from utils.grading.limits import PR_SET_DUMPABLE, can_filter, prctl
 from utils.paths import REPO
 from utils.refusal import CannotDo
 
@@ -82,6 +82,8 @@ class Zygote:
         command += [str(theirs.fileno()), options]
         if self.sandboxed:
             command = [*bubblewrap(self.options["gpu"]), *command]
+        else:
+            prctl(PR_SET_DUMPABLE, 0)  # a worker of the same user must not look into the grader's memory
         home = "/tmp" if self.sandboxed else self.home.name
         with theirs:
             self.process = subprocess.Popen(
@@ -212,7 +214,8 @@ def no_bubblewrap() -> str:
 def bubblewrap(gpu: bool) -> list[str]:
     """The command that runs another one with a file system, processes and a network of its own."""
     command = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
-    command += ["--die-with-parent", "--new-session", "--hostname", "sandbox"]
+    # as the first process of its world the zygote cannot be signalled from inside
+    command += ["--as-pid-1", "--die-with-parent", "--new-session", "--hostname", "sandbox"]
     if os.getuid() == 0:  # so that workers can become nobody
         command += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_KILL"]
     else:
@@ -281,6 +284,8 @@ def environment(home: str, memory: int) -> dict[str, str]:
     return kept | {
         "PATH": "/usr/bin:/bin",
         "HOME": home,
+        "USER": "learner",
+        "LOGNAME": "learner",
         "TMPDIR": home,
         "LANG": "C.UTF-8",
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),

@@ -38,8 +38,7 @@ def main() -> None:
 class Zygote:
     def __init__(self, control: socket.socket, options: dict, bridges: Any):
         self.control, self.options, self.bridges = control, options, bridges
-        # bubblewrap is the first process of its own world and this one the second: all others are workers
-        self.alone = options["own_processes"] and (os.getpid(), os.getppid()) == (2, 1)
+        self.alone = options["own_processes"] and os.getpid() == 1  # then all other processes are workers
 
     def serve(self) -> None:
         """Do what the grader asks until it is gone."""

@@ -1,0 +1,97 @@
+"""This file knows how to show that checkers never refuse a right answer by chance: the solutions, on many seeds and threads."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils import course
+from utils.course import Chapter
+
+THREADS = (1, 2)
+ALLOWED = 0.1  # of the tolerance: no difference of a right answer may be larger
+SHOWN = 15
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One test of the solutions on one seed: how large its largest difference was, as a share of what it allowed."""
+
+    test: str
+    seed: int
+    threads: int
+    share: float | None  # None where no numbers were compared
+    complaint: str = ""
+
+    @property
+    def where(self) -> str:
+        return f"seed {self.seed}, {self.threads} thread{'s' if self.threads > 1 else ''}"
+
+
+def stability(chapter: Chapter, exercise: str | None, n_seeds: int, jobs: int) -> int:
+    """Print what was refused and the tightest margins; 1 if anything was refused or a margin is too small."""
+    trials = list(try_seeds(chapter, exercise, n_seeds, jobs))
+    refused = [trial for trial in trials if trial.complaint]
+    tightest = margins(trials)
+    tests = {trial.test for trial in trials}
+    print(f"Chapter {chapter.number}: {len(tests)} tests, {n_seeds} seeds, {' and '.join(map(str, THREADS))} threads")
+    for trial in refused:
+        print(f"  refused: {trial.test}, {trial.where}: {' '.join(trial.complaint.split())}")
+    compared = (
+        f"{len(tightest)} tests compare numbers; the largest difference of a solution, as a share of the tolerance:"
+    )
+    print(f"  {len(refused)} of {len(trials)} checks refused. {compared}")
+    for trial in tightest[:SHOWN]:
+        print(f"  {trial.share:9.2g}  {trial.test} ({trial.where})")
+    small = [trial for trial in tightest if trial.share > ALLOWED]
+    print(f"  {len(small)} of them above {ALLOWED:g}\n")
+    return int(bool(refused or small))
+
+
+def margins(trials: list[Trial]) -> list[Trial]:
+    """Of every test that compared numbers the trial with the largest difference, the tightest test first."""
+    worst: dict[str, Trial] = {}
+    for trial in trials:
+        if trial.share is not None and (trial.test not in worst or trial.share > worst[trial.test].share):
+            worst[trial.test] = trial
+    return sorted(worst.values(), key=lambda trial: -trial.share)
+
+
+def try_seeds(chapter: Chapter, exercise: str | None, n_seeds: int, jobs: int) -> Iterator[Trial]:
+    context = multiprocessing.get_context("spawn")
+    tasks = [
+        (chapter.name, str(chapter.root), exercise, seed, threads) for seed in range(n_seeds) for threads in THREADS
+    ]
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        for trials in pool.map(_try, tasks, chunksize=2):
+            yield from trials
+
+
+def _try(task: tuple[str, str, str | None, int, int]) -> list[Trial]:
+    """All tests of a chapter, or of one exercise, on one seed."""
+    from utils.checking import compare, run
+    from utils.checking.mistakes import solution_cells
+
+    name, root, number, seed, threads = task
+    chapter = course.chapter(name, root=Path(root))
+    objects = [name for one in chapter.exercises if number in (None, one.number) for name in one.objects]
+    shares: dict[str, float] = {}
+
+    def watch(share: float) -> None:
+        test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition("::")[2].partition("[")[0]
+        shares[test] = max(share, shares.get(test, 0.0))
+
+    before = compare.watch, run.threads
+    compare.watch, run.threads = watch, threads
+    try:
+        solution = run.Submission("solution", cells=solution_cells(chapter), focus=objects)
+        results = run.run(chapter, [solution], seed=seed)
+    finally:
+        compare.watch, run.threads = before
+    return [
+        Trial(result.test, seed, threads, shares.get(result.test), str(result.complaint or "")) for result in results
+    ]

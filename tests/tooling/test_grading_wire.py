@@ -125,8 +125,8 @@ def test_half_a_character_is_received_as_a_question_mark():
 @pytest.mark.parametrize(
     "value",
     [1 << 5000, object(), "x" * (wire.MAX_TEXT + 1), [0] * (wire.MAX_NODES + 1), torch.zeros(1).expand(1 << 40),
-     torch.zeros(2, 2).to_sparse(), torch.zeros(2, device="meta")],
-    ids=["number", "object", "text", "list", "expanded", "sparse", "meta"],
+     torch.zeros(2, 2).to_sparse(), torch.zeros(2, device="meta"), torch.zeros(2).to(torch.float8_e5m2)],
+    ids=["number", "object", "text", "list", "expanded", "sparse", "meta", "float8"],
 )  # fmt: skip
 def test_what_is_no_data_or_too_much_of_it_cannot_be_sent(value):
     with pytest.raises(wire.CannotBeSent):

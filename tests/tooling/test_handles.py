@@ -7,6 +7,7 @@ from torch import nn
 from utils.checking.border import Border
 from utils.checking.complaints import Complaint
 from utils.checking.handles import handle
+from utils.checking.transcript import Transcript
 
 
 class Double(torch.autograd.Function):
@@ -70,3 +71,26 @@ def test_gradients_of_a_course_model_come_by_name():
     grads = loss.parameter_gradients(model, torch.tensor([3.0, 1.0]))
     assert grads["w"].tolist() == [18.0, 4.0]
     assert model.w.grad is None
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("kind", "make"),
+    [
+        ("sparse", lambda x: x.to_sparse()),
+        ("sparse", lambda x: {"scores": [x, x.to_sparse_csr()]}),
+        ("meta", lambda x: x.to("meta")),
+        ("nested", lambda x: torch.nested.nested_tensor([x[0], x[0, :1]])),
+        ("qint8", lambda x: (1.0, torch.quantize_per_tensor(x, 0.1, 0, torch.qint8))),
+    ],
+)
+def test_a_tensor_that_does_not_store_every_number_is_refused_in_words(kind, make):
+    with pytest.raises(Complaint, match=f"make returned a {kind} tensor"):
+        of("make", make)(torch.ones(2, 3))
+
+
+def test_complex_numbers_differ_where_only_their_imaginary_parts_do():
+    real = torch.tensor([1.0, 2.0])
+    first, second = Transcript([("f", real.to(torch.complex64))]), Transcript([("f", real + 1j)])
+    assert first.equals(Transcript([("f", real)]))
+    assert not first.equals(second)

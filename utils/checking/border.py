@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from utils.checking.complaints import Complaint
 from utils.checking.side import HERE, Here, Raised
-from utils.checking.transcript import Transcript, fields_of, frozen, is_record
+from utils.checking.transcript import Transcript, fields_of, frozen, is_record, odd_kind
 
 PRINTED_LIMIT = 2_000  # characters of the learner's prints that a card shows
 KINDS = {
@@ -79,6 +79,7 @@ class Border:
         finally:
             self.printed = (self.printed + prints.getvalue())[:PRINTED_LIMIT]
         self.transcript.note(label, result)
+        _complain_if_odd(label, result)
         _complain_if_nan(label, result, given)
         for model, old in zip(models, before):
             changed = {name: value for name, value in _state(model).items() if not torch.equal(value, old[name])}
@@ -172,6 +173,27 @@ def _complain_if_switched(label: str, before: bool, after: bool) -> None:
             rule=f"gradients are {off} here, and whoever wants them {on} turns them {on} for a moment",
             look_at=f"torch.set_grad_enabled({after}); `with torch.{'enable' if after else 'no'}_grad():` undoes itself at its end",
         )
+
+
+def _complain_if_odd(label: str, result: Any) -> None:
+    """A right answer is made of ordinary tensors: dense ones that hold numbers, in a common dtype."""
+    if isinstance(result, Tensor):
+        kind = odd_kind(result)
+        if kind:
+            raise Complaint(
+                f"{label} returned {with_article(f'{kind} tensor')}",
+                rule="it returns ordinary tensors: every number stored, in a common dtype",
+                look_at={"sparse": ".to_dense()", "nested": "torch.stack or torch.cat"}.get(kind, "dtype= and device="),
+                kind="type",
+            )
+    elif isinstance(result, dict):
+        for item in result.values():
+            _complain_if_odd(label, item)
+    elif isinstance(result, (list, tuple)):
+        for item in result:
+            _complain_if_odd(label, item)
+    elif is_record(result):
+        _complain_if_odd(label, fields_of(result))
 
 
 def _complain_if_nan(label: str, result: Any, given: Any) -> None:

@@ -10,7 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-OPAQUE = re.compile(r"<\w+>|raised \w+")  # how an object without values, and an exception, are written down
+OPAQUE = re.compile(r"<[\w ]+>|raised \w+")  # how an object without values, and an exception, are written down
+COMMON_DTYPES = (
+    torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128,
+    torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64, torch.bool,
+)  # fmt: skip
 
 
 @dataclass
@@ -37,7 +41,8 @@ class Transcript:
 def frozen(value: Any) -> Any:
     """A copy of plain data that later in-place changes do not reach; anything else is kept by the name of its type."""
     if isinstance(value, Tensor):
-        return value.detach().clone()
+        kind = odd_kind(value)
+        return f"<{kind} tensor>" if kind else value.detach().clone()
     if isinstance(value, dict):
         return {key: frozen(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -49,6 +54,17 @@ def frozen(value: Any) -> Any:
     if type(value).__name__ == "FactoredMatrix":  # TransformerLens', which is slow to import
         return frozen(value.AB)
     return f"<{type(value).__name__}>"
+
+
+def odd_kind(tensor: Tensor) -> str:
+    """What keeps a tensor from being compared number by number, such as `sparse`; nothing for an ordinary one."""
+    if tensor.is_nested:
+        return "nested"
+    if tensor.layout != torch.strided:
+        return "sparse"
+    if tensor.is_meta:
+        return "meta"
+    return "" if tensor.dtype in COMMON_DTYPES else str(tensor.dtype).removeprefix("torch.")
 
 
 def is_record(value: Any) -> bool:
@@ -72,8 +88,9 @@ def alike(a: Any, b: Any) -> bool:
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         if a.shape != b.shape:
             return False
-        if a.is_floating_point() or b.is_floating_point():
-            return torch.allclose(a.double(), b.double().to(a.device), atol=1e-5, rtol=1e-3, equal_nan=True)
+        if a.is_floating_point() or a.is_complex() or b.is_floating_point() or b.is_complex():
+            wide = torch.complex128 if a.is_complex() or b.is_complex() else torch.float64
+            return torch.allclose(a.to(wide), b.to(a.device, wide), atol=1e-5, rtol=1e-3, equal_nan=True)
         return torch.equal(a, b.to(a.device))
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(alike(a[key], b[key]) for key in a)

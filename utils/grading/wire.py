@@ -16,6 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from utils.checking.border import with_article
+from utils.checking.transcript import COMMON_DTYPES, odd_kind
+
 MAX_HEADER = 8 << 20  # bytes
 MAX_PAYLOAD = 128 << 20  # bytes of all tensors of a message
 MAX_DEPTH = 24
@@ -27,13 +30,7 @@ MAX_AXES = 16
 ALIGNED = 16  # bytes; where a tensor may begin
 PREFIX = struct.Struct("<IQ")  # bytes of the header, bytes of the payload
 
-DTYPES = {
-    str(dtype).removeprefix("torch."): dtype
-    for dtype in (
-        torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128,
-        torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64, torch.bool,
-    )
-}  # fmt: skip
+DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in COMMON_DTYPES}
 WHOLE_NUMBER = re.compile(rf"-?0x[0-9a-f]{{1,{MAX_BITS // 4}}}")
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
@@ -99,8 +96,8 @@ class Writer:
 
     def _tensor(self, value: Tensor) -> int:
         with torch._C.DisableTorchFunctionSubclass(), torch.no_grad():
-            if value.layout != torch.strided or value.dtype not in NAMES or value.device.type == "meta":
-                raise CannotBeSent(f"it holds a tensor of dtype {value.dtype} and layout {value.layout}")
+            if odd := odd_kind(value):
+                raise CannotBeSent(f"it holds {with_article(odd)} tensor")
             bytes_needed = value.numel() * value.element_size()
             if self.size + bytes_needed > MAX_PAYLOAD or len(self.table) >= MAX_TENSORS or value.ndim > MAX_AXES:
                 raise CannotBeSent(f"it holds more than {MAX_PAYLOAD >> 20} MiB of tensors, or too many")

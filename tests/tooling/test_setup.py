@@ -47,7 +47,7 @@ class Clone:
         self.bin = self.fake / "bin"
         self.bin.mkdir(parents=True)
         self.repo.mkdir()
-        for name in ("setup.sh", "requirements.txt", "pyproject.toml"):
+        for name in ("setup.sh", "requirements.txt", "requirements-cluster.txt", "pyproject.toml"):
             shutil.copy(REPO / name, self.repo)
         for tool in TOOLS:
             (self.bin / tool).symlink_to(shutil.which(tool))
@@ -182,6 +182,23 @@ def test_learn_is_the_default_and_passes_options_on(clone):
     assert "started: -m utils.cli learn\n" in clone.run().stdout
     assert "started: -m utils.cli learn 2 --no-browser\n" in clone.run("learn", "2", "--no-browser").stdout
     assert "started: -m utils.full_test\n" in clone.run("test").stdout
+
+
+def test_before_the_tests_dask_is_installed_once_and_never_for_learners(clone):
+    clone.run("--no-launch")
+    assert not any("requirements-cluster.txt" in call for call in clone.pip_calls())
+    clone.run("test")
+    (dask,) = clone.pip_calls()
+    assert dask.endswith("-r requirements-cluster.txt")
+    clone.run("test")
+    assert clone.pip_calls() == []
+
+
+def test_without_a_network_the_tests_start_without_dask(clone):
+    clone.run("--no-launch")
+    clone.pip_fails("", says=PIP_WITHOUT_NETWORK)
+    done = clone.run("test")
+    assert done.returncode == 0 and "skipped" in done.stdout and "started: -m utils.full_test" in done.stdout
 
 
 def test_a_python_too_old_is_named_with_its_version(clone):

@@ -117,7 +117,7 @@ def test_a_first_run_installs_the_cpu_build_then_the_pins_then_the_course(clone)
 def test_a_second_run_asks_pip_for_nothing_and_needs_no_network(clone):
     clone.run("--no-launch")
     clone.pip_calls()
-    clone.pip_fails("", says=PIP_WITHOUT_NETWORK)
+    clone.pip_fails("pip", says=PIP_WITHOUT_NETWORK)
     done = clone.run("--no-launch")
     assert done.returncode == 0 and "is installed" in done.stdout
     assert clone.pip_calls() == []
@@ -196,7 +196,7 @@ def test_before_the_tests_dask_is_installed_once_and_never_for_learners(clone):
 
 def test_without_a_network_the_tests_start_without_dask(clone):
     clone.run("--no-launch")
-    clone.pip_fails("", says=PIP_WITHOUT_NETWORK)
+    clone.pip_fails("requirements-cluster", says=PIP_WITHOUT_NETWORK)
     done = clone.run("test")
     assert done.returncode == 0 and "skipped" in done.stdout and "started: -m utils.full_test" in done.stdout
 

@@ -1,4 +1,4 @@
-"""This file knows how to prove that the grader judges as the notebook does: solutions, stubs and every named mistake."""
+"""This file knows how to prove that the grader judges as the notebook does: solutions, stubs, right answers, every mistake."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from utils import course
 from utils.checking.cells import Cell
-from utils.checking.mistakes import changed_cells, load_mistakes
+from utils.checking.mistakes import changed_cells, load_mistakes, load_right_answers
 from utils.checking.report import check_exercise
 from utils.checking.run import Submission
 from utils.course import Chapter, Exercise
@@ -46,6 +46,15 @@ def wrong_mistakes(grader: Grader, chapter: Chapter, every: int = 1, offset: int
                     yield f"{mistake.label}: taken for {named}; {report.complaint}"
 
 
+def wrong_right_answers(grader: Grader, chapter: Chapter, every: int = 1, offset: int = 0) -> Iterator[str]:
+    """Which of the right answers written in other ways, or of every n-th, do not pass."""
+    for answer in load_right_answers(chapter)[offset::every]:
+        exercise, cells = exercise_of(chapter, answer.object), changed_cells(chapter, answer)
+        for report in grader.grade_bytes(notebook(cells), "answer.ipynb", chapter, [exercise]):
+            if not report.passed:
+                yield f"right answer {answer.label}: {report.complaint or 'no test'}"
+
+
 def exercise_of(chapter: Chapter, name: str) -> Exercise:
     return next(exercise for exercise in chapter.exercises if name in exercise.objects)
 
@@ -59,7 +68,7 @@ def notebook(cells: list[Cell]) -> bytes:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m utils.grading.prove", description="Prove the grader.")
     parser.add_argument("chapter", nargs="?", default="1")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="every N-th of the named mistakes only")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="every N-th mistake and right answer only")
     parser.add_argument("--offset", type=int, default=0, metavar="N", help="beginning with the N-th")
     options = parser.parse_args(argv)
     chapter = course.chapter(options.chapter)
@@ -69,13 +78,17 @@ def main(argv: list[str] | None = None) -> int:
         for lines in (
             wrong_solutions(grader, chapter),
             wrong_stubs(grader, chapter),
+            wrong_right_answers(grader, chapter, options.every, options.offset),
             wrong_mistakes(grader, chapter, options.every, options.offset),
         ):
             for line in lines:
                 count += 1
                 print(line, flush=True)
-    tried = len(load_mistakes(chapter)[options.offset :: options.every])
-    print(f"chapter {chapter.number}: {len(chapter.exercises)} exercises, {tried} mistakes: {count} wrong")
+    mistakes, answers = (
+        len(load(chapter)[options.offset :: options.every]) for load in (load_mistakes, load_right_answers)
+    )
+    tried = f"{len(chapter.exercises)} exercises, {answers} right answers, {mistakes} mistakes"
+    print(f"chapter {chapter.number}: {tried}: {count} wrong")
     return int(bool(count))
 
 

@@ -191,7 +191,8 @@ def sandbox() -> list[Finding]:
     if why:
         do = "graders: install bubblewrap (`sudo apt install bubblewrap`); where it is, allow unprivileged user namespaces"
         return [Finding("sandbox", OPTIONAL, why, do)]
-    calls = "" if filter_program() else "; without libseccomp (`sudo apt install libseccomp2`) system calls are not filtered"
+    lacks = "; without libseccomp (`sudo apt install libseccomp2`) system calls are not filtered"
+    calls = "" if filter_program() else lacks
     return [Finding("sandbox", OK, f"{output_of('bwrap', '--version')} works: no network, read-only files{calls}")]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from utils.course import Chapter
 THREADS = (1, 2)
 ALLOWED = 0.1  # of the tolerance: no difference of a right answer may be larger
 SHOWN = 15
+KEEP_POSTED = 20  # seeds
+MODELS_KEPT = 150  # random ones, of half a megabyte each: more than the tests of a chapter ask for
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,21 @@ def margins(trials: list[Trial]) -> list[Trial]:
 
 def try_seeds(chapter: Chapter, exercise: str | None, n_seeds: int, jobs: int) -> Iterator[Trial]:
     context = multiprocessing.get_context("spawn")
-    tasks = [
-        (chapter.name, str(chapter.root), exercise, seed, threads) for seed in range(n_seeds) for threads in THREADS
-    ]
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two threads that spin would keep each other waiting
+    tasks = [(chapter.name, str(chapter.root), exercise, seed) for seed in range(n_seeds)]
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        for trials in pool.map(_try, tasks, chunksize=2):
+        for number, trials in enumerate(pool.map(_try_seed, tasks), start=1):
             yield from trials
+            if number % KEEP_POSTED == 0:
+                print(f"  {number} of {n_seeds} seeds", file=sys.stderr, flush=True)
+
+
+def _try_seed(task: tuple[str, str, str | None, int]) -> list[Trial]:
+    """A seed on every number of threads, one after the other, so that the random models of the first serve the second."""
+    from utils.models import random_models
+
+    random_models.MOST_KEPT = MODELS_KEPT
+    return [trial for threads in THREADS for trial in _try((*task, threads))]
 
 
 def _try(task: tuple[str, str, str | None, int, int]) -> list[Trial]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -109,6 +110,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--class-chapter", default="1", help="the class's chapter; `plain` for the five plain exercises"
     )
+    parser.add_argument(
+        "--solved",
+        type=int,
+        metavar="N",
+        help="how far the class is: learners have solved 0, 1, … N exercises (default all)",
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes for the class (default 2)")
     options = parser.parse_args(argv)
     print(machine(), flush=True)
@@ -116,7 +123,7 @@ def main(argv: list[str]) -> int:
         if options.nbgrader is not None:
             against_nbgrader(Path(folder), options.nbgrader, options.submissions)
         if options.learners:
-            whole_class(Path(folder), options.class_chapter, options.learners, options.jobs)
+            whole_class(Path(folder), options.class_chapter, options.learners, options.jobs, options.solved)
         if options.nbgrader is None and not options.learners:
             named = options.chapters.split(",") if options.chapters else []
             against_tests([course.chapter(name) for name in named] or course.chapters(), options.repeats)
@@ -262,12 +269,12 @@ def nbgrader_seconds(root: Path, nbgrader: Path, count: int) -> float:
 # ── A class ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def whole_class(folder: Path, name: str, learners: int, jobs: int) -> None:
+def whole_class(folder: Path, name: str, learners: int, jobs: int, solved: int | None = None) -> None:
     """Grade a class, ten of it hostile: how long it takes, what is lost or doubled, and what memory it needs."""
     chapter = plain_exercises.make_chapter(folder / "plain") if name == "plain" else course.chapter(name)
     handed_in = folder / "handed_in"
     handed_in.mkdir()
-    expected = hand_in(handed_in, chapter, learners)
+    expected = hand_in(handed_in, chapter, learners, solved)
     memory: list[tuple[float, int]] = []
     # hostile code is started nowhere but in a sandbox
     options = ["--jobs", str(jobs), "--require-sandbox"]
@@ -294,8 +301,14 @@ def whole_class(folder: Path, name: str, learners: int, jobs: int) -> None:
     )
 
 
-def hand_in(folder: Path, chapter: Chapter, learners: int) -> dict[tuple[str, str], bool | None]:
-    """Write a class's files: right ones, untouched ones and ten hostile ones. Which exercises each is to pass, where known."""
+def hand_in(
+    folder: Path, chapter: Chapter, learners: int, solved: int | None = None
+) -> dict[tuple[str, str], bool | None]:
+    """Write a class's files, ten of them hostile. Which exercises each is to pass, where known.
+
+    One after the other, learners have solved no exercise, the first, the first two, … the first ``solved``; without that
+    number two of three have solved all, and one none.
+    """
     right, untouched = chapter.source.read_text(), chapter.student_notebook.read_text()
     first, *others = chapter.exercises
     hostile = dict(zip(range(learners // 20, learners, max(1, learners // len(HOSTILE))), HOSTILE.values()))
@@ -305,15 +318,35 @@ def hand_in(folder: Path, chapter: Chapter, learners: int) -> dict[tuple[str, st
         if number in hostile:
             code = textwrap.dedent(hostile[number]).replace("def name(", f"def {first.objects[0]}(")
             (folder / f"{who}_{chapter.name}.py").write_text(f"{right}\n\n# %%\n{code}")
-        elif number % 3 == 2:
-            (folder / f"{who}_{chapter.name}.ipynb").write_text(untouched)
+            # of a course's chapter, other exercises are built on the first
+            rest = None if chapter.name != plain_exercises.NAME else True
+            expected |= {(who, first.number): False} | {(who, one.number): rest for one in others}
+            continue
+        if solved is None:
+            done = 0 if number % 3 == 2 else len(chapter.exercises)
         else:
+            done = number % (min(solved, len(chapter.exercises)) + 1)
+        if done == len(chapter.exercises):
             (folder / f"{who}_{chapter.name}.py").write_text(right)
-        expected[who, first.number] = number not in hostile and number % 3 != 2
-        # of a course's chapter, other exercises are built on the first
-        built = number in hostile and chapter.name != plain_exercises.NAME
-        expected |= {(who, one.number): None if built else number in hostile or number % 3 != 2 for one in others}
+        else:
+            text = untouched if done == 0 else solved_so_far(chapter, done)
+            (folder / f"{who}_{chapter.name}.ipynb").write_text(text)
+        expected |= {(who, one.number): place < done for place, one in enumerate(chapter.exercises)}
     return expected
+
+
+def solved_so_far(chapter: Chapter, count: int) -> str:
+    """The student notebook with the solutions of its first exercises in the places of their stubs."""
+    from utils.checking.mistakes import defining_cell, solution_cells
+
+    cells = solution_cells(chapter)
+    notebook = json.loads(chapter.student_notebook.read_text())
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    for name in [name for exercise in chapter.exercises[:count] for name in exercise.objects]:
+        stub = re.compile(rf"^(def|class) {re.escape(name)}\b", re.MULTILINE)
+        place = [cell for cell in code if stub.search("".join(cell["source"]))][-1]
+        place["source"] = cells[defining_cell(cells, name)].source
+    return json.dumps(notebook)
 
 
 def grade_command(

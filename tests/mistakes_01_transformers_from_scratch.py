@@ -754,6 +754,18 @@ MISTAKES = [
         "the block's input is added at the end once more, though resid_mid already contains it",
         change=[("return resid_mid + self.mlp", "return resid_pre + resid_mid + self.mlp")],
     ),
+    Mistake(
+        "TransformerBlock",
+        "attention writes nothing",
+        "what attention makes of the stream is never added: the block gives x + mlp(ln2(x)); add attn(ln1(x)) before",
+        change=[("resid_pre + self.attn(self.ln1(resid_pre))", "resid_pre")],
+    ),
+    Mistake(
+        "TransformerBlock",
+        "the MLP writes nothing",
+        "the block ends after attention; add what the MLP makes of ln2(resid_mid)",
+        change=[("return resid_mid + self.mlp(self.ln2(resid_mid))", "return resid_mid")],
+    ),
     # 1.8
     Mistake("Unembed", "b_U forgotten", "b_U is not added", change=[(" + self.b_U", "")]),
     Mistake(
@@ -996,6 +1008,12 @@ MISTAKES = [
         "logits and tokens are flattened in different orders, so guesses meet the answers of other sequences; flatten (batch pos) in both",
         change=[('"batch pos -> (batch pos)"', '"batch pos -> (pos batch)"')],
     ),
+    Mistake(
+        "next_token_loss",
+        "logits flattened in another order",
+        "the logits are flattened by position first, so guesses meet the answers of other sequences; flatten (batch pos) in both",
+        change=[('"batch pos d_vocab -> (batch pos) d_vocab"', '"batch pos d_vocab -> (pos batch) d_vocab"')],
+    ),
     # ------------------------------------------------------------ 1.11
     Mistake(
         "residual_contributions",
@@ -1114,6 +1132,36 @@ MISTAKES = [
                 resid = block(resid)
             return parts
         """,
+    ),
+    Mistake(
+        "residual_contributions",
+        "positions not in the total",
+        "the position embeddings have an entry, but the first layer reads the stream without them; the total starts with both",
+        change=[('contributions["embed"] + contributions["pos_embed"]', 'contributions["embed"]')],
+    ),
+    Mistake(
+        "residual_contributions",
+        "attention's write left out of the total",
+        "what attention writes is stored, but the running total does not grow by it: resid = resid + attn_out",
+        change=[("        resid = resid + attn_out\n", "")],
+    ),
+    Mistake(
+        "residual_contributions",
+        "attention's write in place of the total",
+        "the running total is replaced by what attention writes; add to it: resid = resid + attn_out",
+        change=[("resid = resid + attn_out", "resid = attn_out")],
+    ),
+    Mistake(
+        "residual_contributions",
+        "the MLP's write left out of the total",
+        "what the MLP writes is stored, but the running total does not grow by it: resid = resid + mlp_out",
+        change=[("        resid = resid + mlp_out\n", "")],
+    ),
+    Mistake(
+        "residual_contributions",
+        "the MLP's write in place of the total",
+        "the running total is replaced by what the MLP writes; add to it: resid = resid + mlp_out",
+        change=[("resid = resid + mlp_out", "resid = mlp_out")],
     ),
     # ------------------------------------------------------------ 1.12a
     Mistake(
@@ -1317,6 +1365,18 @@ MISTAKES = [
             return torch.stack([top.indices, pos[top.indices]], dim=-1), top.values
         """,
     ),
+    Mistake(
+        "top_inputs",
+        "positions left out",
+        "the stream starts without the position embeddings; add model.pos_embed(tokens)",
+        change=[("model.embed(tokens) + model.pos_embed(tokens)", "model.embed(tokens)")],
+    ),
+    Mistake(
+        "top_inputs",
+        "attention in place of the stream",
+        "ln2 reads what attention wrote alone; it reads the stream to which attention has added",
+        change=[("resid_mid = resid + block.attn", "resid_mid = block.attn")],
+    ),
     # ------------------------------------------------------------ 1.13
     Mistake(
         "learning_rate",
@@ -1416,6 +1476,12 @@ MISTAKES = [
         "warm-up from the floor",
         "the warm-up starts from the floor; it rises from nothing, and the floor is for the decay only",
         change=[("return peak * (step + 1) / warmup", "return floor + (peak - floor) * (step + 1) / warmup")],
+    ),
+    Mistake(
+        "learning_rate",
+        "not halved",
+        "1 + cos goes from 2 to 0, so the decay starts at twice the way from floor to peak; divide by 2",
+        change=[("(1 + math.cos(math.pi * t)) / 2", "(1 + math.cos(math.pi * t))")],
     ),
     # ------------------------------------------------------------ 1.14
     Mistake(
@@ -1734,6 +1800,18 @@ MISTAKES = [
             )
         ],
     ),
+    Mistake(
+        "top_k_filter",
+        "the largest removed",
+        "logits above the threshold are removed and the small ones stay; remove those below it",
+        change=[("logits < threshold", "logits > threshold")],
+    ),
+    Mistake(
+        "top_k_filter",
+        "plus infinity",
+        "removed tokens get +inf, so that just they are chosen; a token that cannot be chosen has the logit -inf",
+        change=[("-math.inf", "math.inf")],
+    ),
     # ------------------------------------------------------------ 1.15d
     Mistake(
         "top_p_filter",
@@ -1888,6 +1966,23 @@ MISTAKES = [
             return logits.masked_fill(logits.softmax(dim=-1) < p, -math.inf)
         """,
     ),
+    Mistake(
+        "top_p_filter",
+        "plus infinity",
+        "removed tokens get +inf, so that just they are chosen; a token that cannot be chosen has the logit -inf",
+        change=[("-math.inf", "math.inf")],
+    ),
+    Mistake(
+        "top_p_filter",
+        "the likely ones removed",
+        "the tokens that make up p are removed and the tail stays; it is the tail that goes",
+        change=[
+            (
+                "total_before >= p).scatter(-1, order, total_before >= p)",
+                "total_before < p).scatter(-1, order, total_before < p)",
+            )
+        ],
+    ),
     # ------------------------------------------------------------ 1.15e
     Mistake(
         "apply_frequency_penalty",
@@ -1925,6 +2020,30 @@ MISTAKES = [
         "the last token only",
         "only the last token of the text is counted; every token of the row counts",
         change=[("scatter_add(-1, tokens, one_each)", "scatter_add(-1, tokens[:, -1:], one_each)")],
+    ),
+    Mistake(
+        "apply_frequency_penalty",
+        "penalty not used",
+        "the bare counts are subtracted; multiply them by the penalty",
+        change=[("penalty * counts", "counts")],
+    ),
+    Mistake(
+        "apply_frequency_penalty",
+        "every token penalised",
+        "every token loses the penalty once, whether it was written or not; multiply the penalty by each token's count",
+        change=[("penalty * counts", "penalty")],
+    ),
+    Mistake(
+        "apply_frequency_penalty",
+        "counted on top of the logits",
+        "the counting starts from the logits, so they are counted too; start from zeros",
+        change=[("torch.zeros_like(logits).scatter_add", "logits.scatter_add")],
+    ),
+    Mistake(
+        "apply_frequency_penalty",
+        "only the penalty",
+        "what comes back is the penalty of each token; subtract it from the logits",
+        change=[("logits - penalty * counts", "penalty * counts")],
     ),
     # ------------------------------------------------------------ 1.15f
     Mistake(
@@ -2175,6 +2294,14 @@ MISTAKES = [
             ),
         ],
     ),
+    Mistake(
+        "KVCache",
+        "length of the first layer",
+        "length is read off layer 0, which is written first: the layers above do not hold its newest positions yet; read it off the last",
+        change=[
+            ("self.keys[-1] is None else self.keys[-1].shape[1]", "self.keys[0] is None else self.keys[0].shape[1]")
+        ],
+    ),
     # ------------------------------------------------------------ 1.16b
     Mistake(
         "forward_cached",
@@ -2421,6 +2548,24 @@ MISTAKES = [
             return merged
         """,
     ),
+    Mistake(
+        "merge_pair",
+        "never equal",
+        "nothing is merged: the comparison is never true, since a slice of a list is a list, and pair is a tuple; compare tuple(…) with it",
+        change=[("tuple(symbols[i : i + 2]) == pair", "symbols[i : i + 2] == pair")],
+    ),
+    Mistake(
+        "merge_pair",
+        "any two merged",
+        "symbols are joined two by two, whatever they are; join them only where they are the pair",
+        change=[("2 if tuple(symbols[i : i + 2]) == pair else 1", "2")],
+    ),
+    Mistake(
+        "merge_pair",
+        "an empty symbol at the end",
+        "the walk goes one step beyond the last symbol and adds an empty one; end it at i < len(symbols)",
+        change=[("while i < len(symbols):", "while i <= len(symbols):")],
+    ),
     # ------------------------------------------------------------ 1.17b
     Mistake(
         "train_bpe",
@@ -2517,6 +2662,54 @@ MISTAKES = [
         "training ends when no pair occurs twice; here it goes on while there is any pair at all",
         change=[("if not pairs:", "if not pairs or max(pairs.values()) < 2:")],
     ),
+    Mistake(
+        "train_bpe",
+        "the largest in the alphabet",
+        "max without a key compares the pairs themselves, by spelling; compare how often they occur",
+        change=[("max(pairs, key=lambda pair: (pairs[pair], -rank[pair[0]], -rank[pair[1]]))", "max(pairs)")],
+    ),
+    Mistake(
+        "train_bpe",
+        "the rarest pair",
+        "the pair that occurs least often is merged; take the most frequent",
+        change=[("best = max(", "best = min(")],
+    ),
+    Mistake(
+        "train_bpe",
+        "words never rewritten",
+        "the words keep their single characters, so the same pair wins every round; rewrite every word with merge_pair",
+        change=[("        symbols = {word: merge_pair(parts, best) for word, parts in symbols.items()}\n", "")],
+    ),
+    Mistake(
+        "train_bpe",
+        "ties by the left symbol alone",
+        "ties look at the left symbol only; where the left ones are equal, the oldest right one decides",
+        change=[("-rank[pair[0]], -rank[pair[1]])", "-rank[pair[0]])")],
+    ),
+    Mistake(
+        "train_bpe",
+        "ties by the right symbol alone",
+        "ties look at the right symbol only; the left symbol's rank decides first",
+        change=[("-rank[pair[0]], -rank[pair[1]])", "-rank[pair[1]])")],
+    ),
+    Mistake(
+        "train_bpe",
+        "ties to the youngest",
+        "of tied pairs you take the one with the youngest symbols; the largest rank belongs to the youngest, so turn its sign round in max",
+        change=[("-rank[pair[0]], -rank[pair[1]]", "rank[pair[0]], rank[pair[1]]")],
+    ),
+    Mistake(
+        "train_bpe",
+        "pairs turned round",
+        "every pair has its right symbol first; zip(parts, parts[1:]) gives (left, right)",
+        change=[("zip(parts, parts[1:])", "zip(parts[1:], parts)")],
+    ),
+    Mistake(
+        "train_bpe",
+        "a rank for every place",
+        "sorted(text) counts repeats too, so a character can be younger than a merged symbol; number the different characters: set(text)",
+        change=[("sorted(set(text))", "sorted(text)")],
+    ),
     # ------------------------------------------------------------ 1.17c
     Mistake(
         "encode",
@@ -2591,6 +2784,12 @@ MISTAKES = [
                 "merges)] if merges else symbols",
             )
         ],
+    ),
+    Mistake(
+        "encode",
+        "no merge has an effect",
+        "every symbol is still a single character; go through the words of split_words, and keep what merge_pair returns: symbols = …",
+        change=[("            symbols = merge_pair(symbols, pair)", "            merge_pair(symbols, pair)")],
     ),
     # ------------------------------------------------------------ 1.17d
     Mistake(

@@ -576,6 +576,12 @@ MISTAKES = [
         "this is the log-probability of the likeliest token; the one of the token that comes next is asked for",
         change=[("log_probs.gather(-1, tokens[:, 1:, None]).squeeze(-1)", "log_probs.amax(dim=-1)")],
     ),
+    Mistake(
+        "per_token_log_probs",
+        "every axis of size 1 gone",
+        "squeeze() drops the batch too where it is one text, and a single position; drop the last axis alone: squeeze(-1)",
+        change=[(".squeeze(-1)", ".squeeze()")],
+    ),
     # 2.7
     Mistake(
         "induction_score",
@@ -1475,6 +1481,34 @@ MISTAKES = [
         "the share is divided by k; a word counts once, however many places may count",
         change=[("return copied / circuit.shape[0]", "return copied / (k * circuit.shape[0])")],
     ),
+    Mistake(
+        "copying_score",
+        "down the columns",
+        "each row's own logit is there, but the higher ones are counted down the columns; count along the row: sum(dim=-1)",
+        change=[(".sum(dim=-1) < k)", ".sum(dim=0) < k)")],
+    ),
+    Mistake(
+        "copying_score",
+        "compared with the other words' own",
+        "an entry is compared with the own logit of its column; give the diagonal an axis, [:, None], so that a row meets its own",
+        write="""
+        def copying_score(circuit, k=1):
+            logits = circuit.AB
+            return ((logits > logits.diagonal()).sum(dim=-1) < k).float().mean().item()
+        """,
+    ),
+    Mistake(
+        "copying_score",
+        "gathered down the columns",
+        "gather along axis 0 takes each row's logit of word 0; a word's own logit lies along its row: gather(-1, …)",
+        change=[("logits.gather(-1, rows[:, None])", "logits.gather(0, rows[:, None])")],
+    ),
+    Mistake(
+        "copying_score",
+        "entries counted, not words",
+        "the entries that are not higher are counted; first count the higher ones of each row, then compare that number with k",
+        change=[("(logits > own).sum(dim=-1) < k", "(logits > own) < k")],
+    ),
     # 2.15
     Mistake(
         "eigenvalue_copying_score",
@@ -1533,6 +1567,18 @@ MISTAKES = [
         "not divided",
         "the sum of eigenvalues comes back, which grows with the weights; divide by the sum of their absolute values",
         change=[(" / eigenvalues.abs().sum()", "")],
+    ),
+    Mistake(
+        "eigenvalue_copying_score",
+        "entries, not eigenvalues",
+        "the entries of B A are summed; take its eigenvalues first, with torch.linalg.eigvals",
+        change=[("torch.linalg.eigvals(circuit.B @ circuit.A)", "(circuit.B @ circuit.A)")],
+    ),
+    Mistake(
+        "eigenvalue_copying_score",
+        "sum over mean",
+        "a sum is divided by a mean, so the score grows with the number of eigenvalues; divide sum by sum",
+        change=[("eigenvalues.abs().sum()", "eigenvalues.abs().mean()")],
     ),
     # 2.16
     Mistake(
@@ -1882,6 +1928,18 @@ MISTAKES = [
         "W_B is transposed before the product; whoever calls has put it the right way round",
         change=[("(W_A @ W_B).norm()", "(W_A @ W_B.T).norm()")],
     ),
+    Mistake(
+        "composition_score",
+        "divided by the norm of W_A alone",
+        "the norm of W_B is missing below, so the score grows with W_B; divide by both norms",
+        change=[("(W_A.norm() * W_B.norm())", "W_A.norm()")],
+    ),
+    Mistake(
+        "composition_score",
+        "divided by the norm of W_B alone",
+        "the norm of W_A is missing below, so the score grows with W_A; divide by both norms",
+        change=[("(W_A.norm() * W_B.norm())", "W_B.norm()")],
+    ),
     # 2.20
     Mistake(
         "composition_scores",
@@ -1952,6 +2010,30 @@ MISTAKES = [
             ),
             ("[kind]", ".get(kind, W_V @ W_O)"),
         ],
+    ),
+    Mistake(
+        "composition_scores",
+        "W_Q alone",
+        "for Q-composition the later head enters with W_Q alone; what is searched for meets keys too: W_Q @ W_K.T",
+        change=[('"Q": W_Q @ W_K.T', '"Q": W_Q')],
+    ),
+    Mistake(
+        "composition_scores",
+        "W_K alone",
+        "for K-composition the later head enters with W_K alone; a key meets queries too: W_K @ W_Q.T",
+        change=[('"K": W_K @ W_Q.T', '"K": W_K')],
+    ),
+    Mistake(
+        "composition_scores",
+        "W_V alone",
+        "for V-composition the later head enters with W_V alone; what it brings back is written by W_O: W_V @ W_O",
+        change=[('"V": W_V @ W_O', '"V": W_V')],
+    ),
+    Mistake(
+        "composition_scores",
+        "W_O alone",
+        "the earlier head enters with W_O alone; what it makes of the stream is W_OV = W_V @ W_O",
+        change=[("model.W_V[0, earlier] @ model.W_O[0, earlier]", "model.W_O[0, earlier]")],
     ),
     # 2.21
     Mistake(
@@ -2083,6 +2165,69 @@ MISTAKES = [
         "each row of W_E goes through LayerNorm by itself; all of W_E is divided by one number, ln_scale",
         change=[("model.W_E / ln_scale", "F.layer_norm(model.W_E, (model.cfg.d_model,), eps=model.cfg.eps)")],
     ),
+    Mistake(
+        "skip_trigrams",
+        "scores of the best words only",
+        "the raw score is multiplied with what is written; attention is the softmax of the scores",
+        change=[("attention_to_source = scores.softmax(dim=-1)", "attention_to_source = scores")],
+    ),
+    Mistake(
+        "skip_trigrams",
+        "queries twice",
+        "both sides of the score are queries; the source offers a key: W_K",
+        change=[
+            (
+                "(read @ model.W_Q[layer, head]) @ (read @ model.W_K[layer, head]).T",
+                "(read @ model.W_Q[layer, head]) @ (read @ model.W_Q[layer, head]).T",
+            )
+        ],
+    ),
+    Mistake(
+        "skip_trigrams",
+        "keys twice",
+        "both sides of the score are keys; the destination asks with a query: W_Q",
+        change=[
+            (
+                "(read @ model.W_Q[layer, head]) @ (read @ model.W_K[layer, head]).T",
+                "(read @ model.W_K[layer, head]) @ (read @ model.W_K[layer, head]).T",
+            )
+        ],
+    ),
+    Mistake(
+        "skip_trigrams",
+        "over d_head",
+        "the scores are divided by d_head; divide by its root",
+        change=[("math.sqrt(model.cfg.d_head)", "model.cfg.d_head")],
+    ),
+    Mistake(
+        "skip_trigrams",
+        "multiplied by the scale",
+        "W_E is multiplied by ln_scale; LayerNorm divides by it",
+        change=[("model.W_E / ln_scale", "model.W_E * ln_scale")],
+    ),
+    Mistake(
+        "skip_trigrams",
+        "left in the stream",
+        "what is written stays a direction of the stream, and its largest components are taken for words; W_U makes logits of it",
+        change=[(" @ model.W_O[layer, head] @ model.W_U", " @ model.W_O[layer, head]")],
+    ),
+    Mistake(
+        "skip_trigrams",
+        "attention turned round",
+        "the attention that the source pays to the destination is taken; it is the destination that looks: rows are destinations",
+        change=[
+            (
+                '"destination source, source rank -> source destination rank"',
+                '"source destination, source rank -> source destination rank"',
+            )
+        ],
+    ),
+    Mistake(
+        "skip_trigrams",
+        "indices taken in another order",
+        "strengths lie as destination, source, rank, but their indices are taken for source, destination, rank; let both have one order",
+        change=[("-> source destination rank", "-> destination source rank")],
+    ),
     # 2.22
     Mistake(
         "in_context_learning_score",
@@ -2140,6 +2285,12 @@ MISTAKES = [
             rows = losses[[late % len(losses), early % len(losses)]]
             return (rows[0] - rows[1]).mean().item()
         """,
+    ),
+    Mistake(
+        "in_context_learning_score",
+        "early not subtracted",
+        "this is the mean late loss alone; subtract the mean early loss",
+        change=[("losses[:, late] - losses[:, early]", "losses[:, late]")],
     ),
     # 2.23
     Mistake(

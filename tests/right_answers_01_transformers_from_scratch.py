@@ -1056,7 +1056,7 @@ RIGHT_ANSWERS = [
 
             @property
             def length(self):
-                return self.filled[0]
+                return min(self.filled)
 
             def append(self, layer, k, v):
                 batch, new, heads, d_head = k.shape

@@ -1451,6 +1451,20 @@ def test_biases_belong_to_the_component_that_adds_them(residual_contributions, d
             )
 
 
+def test_the_first_attention_reads_embeddings_and_positions(residual_contributions, draw, device):
+    model, tokens = small_model(draw, device), draw.integers(0, 17, (2, 5))
+    parts = expect_parts(residual_contributions(model, tokens), 3)
+    before = F.embedding(tokens, model.embed.W_E) + model.pos_embed.W_pos[:5]
+    expect_close(
+        parts["L0.attn"],
+        silence(model, 0, "mlp").blocks[0](before) - before,
+        rule="the first attention reads ln1 of the sum of both embeddings, to which nothing else has been added yet",
+        look_at="what the running total starts with",
+        axes="batch pos d_model",
+        what='the entry "L0.attn"',
+    )
+
+
 def test_attention_writes_what_its_block_adds_while_the_mlp_is_silent(residual_contributions, draw, device):
     model, tokens = small_model(draw, device), draw.integers(0, 17, (2, 5))
     parts = expect_parts(residual_contributions(model, tokens), 3)
@@ -1766,26 +1780,6 @@ def test_the_warm_up_is_a_straight_line(learning_rate):
         )
 
 
-def test_the_first_step_after_the_warm_up_is_already_below_the_peak(learning_rate):
-    expect_rate(
-        learning_rate(5, peak=0.8, warmup=5, total=9, floor=0.2),
-        0.2 + 0.6 * (1 + math.cos(math.pi / 4)) / 2,
-        step=5,
-        rule="the peak is at step 4; of the 4 steps of decay, step 5 is the first, so t = 1/4",
-        look_at="whether warm-up ends in time (step < warmup, not <=); then t = (step + 1 - warmup) / (total - warmup)",
-    )
-
-
-def test_half_way_down_the_rate_is_half_way_between_peak_and_floor(learning_rate):
-    expect_rate(
-        learning_rate(8, peak=1.0, warmup=3, total=15, floor=0.3),
-        0.65,
-        step=8,
-        rule="at t = 1/2 the cosine is 0, which leaves the middle between peak and floor",
-        look_at="how floor enters: floor + (peak - floor) * (1 + cos(pi t)) / 2",
-    )
-
-
 def test_the_last_step_has_the_floor(learning_rate):
     for warmup, total, floor in [(4, 11, 0.25), (2, 30, 0.0)]:
         expect_rate(
@@ -1806,6 +1800,26 @@ def test_after_the_last_step_the_floor_stays(learning_rate):
             rule="from step total on the rate is the floor; a cosine left to itself would climb again",
             look_at="step >= total",
         )
+
+
+def test_the_first_step_after_the_warm_up_is_already_below_the_peak(learning_rate):
+    expect_rate(
+        learning_rate(5, peak=0.8, warmup=5, total=9, floor=0.2),
+        0.2 + 0.6 * (1 + math.cos(math.pi / 4)) / 2,
+        step=5,
+        rule="the peak is at step 4; of the 4 steps of decay, step 5 is the first, so t = 1/4",
+        look_at="whether warm-up ends in time (step < warmup, not <=); then t = (step + 1 - warmup) / (total - warmup)",
+    )
+
+
+def test_half_way_down_the_rate_is_half_way_between_peak_and_floor(learning_rate):
+    expect_rate(
+        learning_rate(8, peak=1.0, warmup=3, total=15, floor=0.3),
+        0.65,
+        step=8,
+        rule="at t = 1/2 the cosine is 0, which leaves the middle between peak and floor",
+        look_at="how floor enters: floor + (peak - floor) * (1 + cos(pi t)) / 2",
+    )
 
 
 def test_without_warm_up_the_cosine_starts_at_once(learning_rate):
@@ -2444,6 +2458,17 @@ def test_every_row_has_its_own_nucleus(top_p_filter, draw, device):
 # ---------------------------------------------------------------- 1.15e frequency penalty
 
 
+def test_without_a_penalty_the_logits_stay_as_they_are(apply_frequency_penalty, draw):
+    logits = draw.normal(3, 7, std=2.0)
+    expect_close(
+        apply_frequency_penalty(logits, draw.integers(0, 7, (3, 5)), 0.0),
+        logits,
+        rule="a penalty of 0 changes nothing",
+        look_at="whether you return logits or probabilities",
+        axes="batch d_vocab",
+    )
+
+
 def test_a_token_loses_the_penalty_once_for_every_time_it_was_written(apply_frequency_penalty, device):
     logits = torch.tensor([[1.0, -2.0, 0.5, 3.0, -1.0], [0.3, 1.2, -0.4, 2.0, 0.9]], device=device)
     tokens = torch.tensor([[1, 3, 1, 1], [4, 0, 0, 2]], device=device)
@@ -2473,17 +2498,6 @@ def test_every_row_is_penalised_for_its_own_text(apply_frequency_penalty, draw):
             look_at="the axis along which you count",
             axes="batch d_vocab",
         )
-
-
-def test_without_a_penalty_the_logits_stay_as_they_are(apply_frequency_penalty, draw):
-    logits = draw.normal(3, 7, std=2.0)
-    expect_close(
-        apply_frequency_penalty(logits, draw.integers(0, 7, (3, 5)), 0.0),
-        logits,
-        rule="a penalty of 0 changes nothing",
-        look_at="whether you return logits or probabilities",
-        axes="batch d_vocab",
-    )
 
 
 # ---------------------------------------------------------------- 1.15f sample
@@ -2778,6 +2792,22 @@ def test_length_counts_positions(KVCache, draw):
         )
 
 
+def test_a_position_counts_once_every_layer_holds_it(KVCache, draw):
+    cache, total = KVCache(CACHED), 0
+    for new in (3, 2):
+        for layer in range(CACHED.n_layers):
+            expect_equal(
+                cache.attr("length"),
+                total,
+                rule="length is the number of positions that every layer holds: while a text runs through the layers,"
+                " those above do not hold its new positions yet",
+                look_at="which layer's store you measure",
+                what="length",
+            )
+            cache.append(layer, *keys_and_values(draw, new))
+        total += new
+
+
 def test_two_caches_share_nothing(KVCache, draw):
     used, fresh = KVCache(CACHED), KVCache(CACHED)
     for layer in range(CACHED.n_layers):
@@ -2977,6 +3007,17 @@ def test_token_by_token_and_in_pieces_the_logits_are_the_models(forward_cached, 
 # ---------------------------------------------------------------- 1.17a merge_pair
 
 
+def test_no_character_is_lost_or_written_twice(merge_pair):
+    for symbols in (["n", "a", "n", "a", "s", "a", "n"], ["o", "w", "l"]):
+        expect_equal(
+            "".join(map(str, merge_pair(symbols, ("n", "a")))),
+            "".join(symbols),
+            rule="merging changes where symbols end, not what they spell",
+            look_at="which symbols are copied, which joined, and by how much you step on",
+            what=f"what comes back of {' '.join(symbols)}, put together,",
+        )
+
+
 def test_the_pair_becomes_one_symbol_wherever_it_occurs(merge_pair):
     expect_equal(
         merge_pair(["n", "a", "n", "a", "s", "a", "n"], ("n", "a")),
@@ -3027,6 +3068,17 @@ FOREST = (
     '"Where there is one fox there are others," said the owl; there were seven.\n'
     "Über den Wäldern rief die Eule: où est le café? Nowhere near here, the oldest of the foxes said.  The end."
 )
+
+
+def test_as_many_merges_come_back_as_are_asked_for(train_bpe):
+    for n_merges in (1, 4):
+        expect_equal(
+            len(as_pairs(train_bpe("tabat batat atbat", n_merges))),
+            n_merges,
+            rule="while there are pairs left, every round adds one merge",
+            look_at="how often the loop runs, when it ends, and what it appends",
+            what="the number of merges",
+        )
 
 
 def test_the_most_frequent_pair_is_merged_first(train_bpe):

@@ -597,21 +597,27 @@ LOG_PROB_RULE = "entry i is the log-probability that the logits at position i gi
 AT_LOG_PROBS = "the shift (logits[:, :-1] go with tokens[:, 1:]), the axis of log_softmax, and the gather"
 
 
-def expect_log_probs(result, expected, *, rule=LOG_PROB_RULE, look_at=AT_LOG_PROBS, **more):
+def expect_log_probs_of_shape(result, shape):
     expect_shape(
         result,
-        expected.shape,
+        shape,
         axes=LOG_PROB_AXES,
         rule="a text of pos tokens has pos - 1 predictions that come true or not",
-        look_at="what you drop: the logits of the last position and the first token; and the last axis after gather",
+        look_at="what you drop: the logits of the last position and the first token; and the last axis after gather"
+        " (squeeze(-1), since squeeze() drops every axis of size 1)",
     )
+
+
+def expect_log_probs(result, expected, *, rule=LOG_PROB_RULE, look_at=AT_LOG_PROBS, **more):
+    expect_log_probs_of_shape(result, expected.shape)
     expect_close(result, expected, rule=rule, look_at=look_at, axes=LOG_PROB_AXES, **more)
 
 
 def test_there_is_one_log_probability_less_than_tokens(per_token_log_probs, draw):
-    logits, tokens = random_logits(draw)
-    result = per_token_log_probs(logits, tokens)
-    expect_log_probs(result, result if tuple(result.shape) == (3, 5) else torch.zeros(3, 5, device=result.device))
+    # a batch of one text, and texts of two tokens, have axes of size 1 that must stay
+    for batch, pos in ((3, 6), (1, 6), (4, 2)):
+        logits, tokens = random_logits(draw, batch=batch, pos=pos)
+        expect_log_probs_of_shape(per_token_log_probs(logits, tokens), (batch, pos - 1))
 
 
 def test_equal_logits_give_every_token_the_same_share(per_token_log_probs, draw, device):
@@ -1275,10 +1281,11 @@ def doubled(*tensors):
 def product_of(circuit):
     """The product of what ov_circuit returned, once it is known to be a factored matrix of two plain axes."""
     if not isinstance(circuit, FactoredMatrix):
-        complain(
+        raise Complaint(
             f"ov_circuit returned a {type(circuit).__name__}",
             rule="a FactoredMatrix comes back: two factors that stand for their product",
             look_at="the return line: FactoredMatrix(left, right), without .AB",
+            kind="type",
         )
     return circuit.AB
 
@@ -1294,6 +1301,33 @@ def expect_ov_circuit(ov_circuit, model, layer, head):
         atol=1e-4,
         what=f"the product of the factors for L{layer}H{head}",
     )
+
+
+def with_other_heads_changed(draw, model, layer, head):
+    """The same model, in which every head but this one has become another."""
+    with torch.no_grad():
+        for block, attn in enumerate(block.attn for block in model.blocks):
+            for weights in (attn.W_Q, attn.W_K, attn.W_V, attn.W_O):
+                for other in range(len(weights)):
+                    if (block, other) != (layer, head):
+                        weights[other] = draw.normal(*weights[other].shape)
+    return model
+
+
+def test_the_circuit_is_made_of_this_heads_weights_alone(ov_circuit, draw):
+    model = tiny_model(draw, MANY_WORDS)
+    for layer, head in [(0, 2), (1, 0)]:
+        before = product_of(ov_circuit(model, layer, head)).clone()
+        with_other_heads_changed(draw, model, layer, head)
+        expect_close(
+            product_of(ov_circuit(model, layer, head)),
+            before,
+            rule=f"the circuit of L{layer}H{head} stays what it is when other heads change",
+            look_at="the indices of W_V and W_O: [layer, head] in both",
+            axes="source out",
+            atol=1e-4,
+            what=f"the product of the factors for L{layer}H{head}",
+        )
 
 
 def test_the_circuit_leads_from_the_word_looked_at_to_the_words_written(ov_circuit, draw):
@@ -1329,6 +1363,29 @@ def circuit_with_ranks(draw, *, words=23):
     boost = draw.uniform(words, low=-4.0, high=6.0) * dense.abs().max(dim=-1).values / 2.5
     dense = (dense + torch.diag(boost)).double()
     return FactoredMatrix(dense, torch.eye(words, dtype=dense.dtype, device=dense.device)), dense.tolist()
+
+
+def test_a_head_that_lowers_the_word_it_looks_at_scores_0(copying_score, draw):
+    left = F.normalize(draw.normal(19, 4), dim=-1)
+    for k in (1, 5):
+        expect_close(
+            copying_score(FactoredMatrix(left, -left.T), k),
+            0.0,
+            rule="in every row the own logit is the lowest of 19: no word counts",
+            look_at="which way you compare, with which sign, and what the count starts from",
+            what=f"the score of -A Aᵀ for k = {k}",
+        )
+
+
+def test_a_head_that_raises_the_word_it_looks_at_most_scores_1(copying_score, draw):
+    left = F.normalize(draw.normal(19, 4), dim=-1)
+    expect_close(
+        copying_score(FactoredMatrix(left, left.T), 1),
+        1.0,
+        rule="in every row the own logit is the highest: every word counts, and all of them are a share of 1",
+        look_at="how many higher logits may be there for k = 1, what is added up, and what it is divided by",
+        what="the score of A Aᵀ for k = 1",
+    )
 
 
 def test_a_word_counts_if_its_own_logit_is_among_the_k_highest_of_its_row(copying_score, draw):
@@ -1385,6 +1442,20 @@ def test_factors_of_a_model_are_multiplied(copying_score, draw):
 
 
 # 2.15 eigenvalue_copying_score
+
+
+def test_a_circuit_twice_as_large_has_the_same_score(eigenvalue_copying_score, draw):
+    left, right = draw.normal(11, 4).double(), draw.normal(4, 11).double()
+    right = right + 0.3 * left.T
+    once, twice = (float(eigenvalue_copying_score(FactoredMatrix(size * left, right))) for size in (1, 2))
+    expect_close(
+        twice,
+        once,
+        rule="the score is a share: above and below the line everything is twice as large, so nothing changes",
+        look_at="what you divide by: the sum of the absolute values of the eigenvalues",
+        what="the score of twice the circuit",
+        atol=1e-4,
+    )
 
 
 def test_the_score_is_that_of_the_whole_products_eigenvalues(eigenvalue_copying_score, draw):
@@ -1639,6 +1710,18 @@ def frobenius(matrix):
     return math.sqrt(sum(entry * entry for row in matrix.tolist() for entry in row))
 
 
+def test_what_the_one_loses_and_the_other_gains_changes_nothing(composition_score, draw):
+    W_A, W_B = draw.normal(7, 7).double(), draw.normal(7, 7, std=2.0).double()
+    before, after = composition_score(W_A, W_B), composition_score(3 * W_A, W_B / 3)
+    expect_close(
+        after,
+        float(before),
+        rule="3 W_A and W_B / 3 have the same product as W_A and W_B, and the same product of norms",
+        look_at="whether both matrices are in the product, and both norms below",
+        what="the score of 3 W_A and W_B / 3",
+    )
+
+
 def test_the_score_is_the_norm_of_the_product_over_the_product_of_norms(composition_score, draw):
     for size in (5, 8):
         W_A, W_B = draw.normal(size, size).double(), draw.normal(size, size, std=3.0).double()
@@ -1763,16 +1846,8 @@ def all_trigrams(model, layer, head, ln_scale=1.0):
     return sorted(found, key=lambda triple: -triple[3])
 
 
-def expect_trigrams(skip_trigrams, model, layer, head, k, **ln_scale):
-    every = all_trigrams(model, layer, head, *ln_scale.values())
-    right = every[:k]
-    given = skip_trigrams(model, layer, head, k, **ln_scale)
-    if len(given) != len(right):
-        complain(
-            f"{len(given)} triples came back, {len(right)} are right",
-            rule="the k strongest, or all where there are fewer",
-            look_at="the topk at the end",
-        )
+def entries(given):
+    """What skip_trigrams returned, once it is known that every entry has four parts."""
     for place, entry in enumerate(given):
         if not isinstance(entry, (tuple, list)) or len(entry) != 4:
             complain(
@@ -1780,6 +1855,19 @@ def expect_trigrams(skip_trigrams, model, layer, head, k, **ln_scale):
                 rule="every entry is (source, destination, out, strength)",
                 look_at="what you put into the list",
             )
+    return given
+
+
+def expect_trigrams(skip_trigrams, model, layer, head, k, **ln_scale):
+    every = all_trigrams(model, layer, head, *ln_scale.values())
+    right = every[:k]
+    given = entries(skip_trigrams(model, layer, head, k, **ln_scale))
+    if len(given) != len(right):
+        complain(
+            f"{len(given)} triples came back, {len(right)} are right",
+            rule="the k strongest, or all where there are fewer",
+            look_at="the topk at the end",
+        )
     expect_close(
         torch.tensor([float(entry[3]) for entry in given]),
         torch.tensor([entry[3] for entry in right]),
@@ -1807,8 +1895,23 @@ def expect_trigrams(skip_trigrams, model, layer, head, k, **ln_scale):
     expect_no_hooks(model)
 
 
+def test_the_triples_of_a_head_depend_on_no_other_head(skip_trigrams, draw):
+    model = tiny_model(draw)
+    for layer, head in ((0, 1), (1, 0)):
+        before = [float(entry[3]) for entry in entries(skip_trigrams(model, layer, head, 7))]
+        with_other_heads_changed(draw, model, layer, head)
+        expect_close(
+            torch.tensor([float(entry[3]) for entry in entries(skip_trigrams(model, layer, head, 7))]),
+            torch.tensor(before),
+            rule=f"the triples of L{layer}H{head} stay what they are when other heads change",
+            look_at="the indices of W_Q, W_K, W_V and W_O: [layer, head] in all four",
+            what="the strengths in order",
+            axes="place",
+        )
+
+
 def test_the_strongest_triples_are_those_of_a_brute_force(skip_trigrams, draw):
-    expect_trigrams(skip_trigrams, tiny_model(draw), 0, 1, 12)
+    expect_trigrams(skip_trigrams, tiny_model(draw), 0, 1, 8)
 
 
 def test_the_scale_divides_whatever_the_head_reads(skip_trigrams, draw):
@@ -1824,6 +1927,18 @@ def test_more_triples_than_words_can_be_asked_for(skip_trigrams, draw):
 # 2.22 in_context_learning_score
 
 SCORE_RULE = "mean loss at index late minus mean loss at index early"
+
+
+def test_a_model_that_is_better_everywhere_has_the_same_score(in_context_learning_score, draw):
+    losses = 3 + draw.uniform(4, 9, high=2.0).double()
+    before, after = in_context_learning_score(losses, 2, 7), in_context_learning_score(losses - 1.5, 2, 7)
+    expect_close(
+        after,
+        torch.tensor(float(before), dtype=torch.float64, device=draw.device),
+        rule="the score is a difference: 1.5 nats less everywhere leave it as it was",
+        look_at="whether both losses are there, one minus the other",
+        what="the score",
+    )
 
 
 def test_the_score_is_the_mean_late_loss_minus_the_mean_early_loss(in_context_learning_score, device):
@@ -1861,18 +1976,6 @@ def test_the_score_is_negative_when_context_helps_and_positive_when_it_hurts(in_
                 rule="negative when context helps, positive when it hurts",
                 look_at="the order of the difference",
             )
-
-
-def test_a_model_that_is_better_everywhere_has_the_same_score(in_context_learning_score, draw):
-    losses = 3 + draw.uniform(4, 9, high=2.0).double()
-    before, after = in_context_learning_score(losses, 2, 7), in_context_learning_score(losses - 1.5, 2, 7)
-    expect_close(
-        after,
-        torch.tensor(float(before), dtype=torch.float64, device=draw.device),
-        rule="the score is a difference: 1.5 nats less everywhere leave it as it was",
-        look_at="whether you divide in place of subtracting",
-        what="the score",
-    )
 
 
 # 2.23 scores_along_training

@@ -246,6 +246,18 @@ MISTAKES = [
             )
         ],
     ),
+    Mistake(
+        "nearly_orthogonal",
+        "start by columns",
+        "the start is divided by the lengths of its columns, so a few vectors avoid the axes; divide each vector by its own: dim=-1",
+        change=[("F.normalize(start.to(device), dim=-1)", "F.normalize(start.to(device), dim=0)")],
+    ),
+    Mistake(
+        "nearly_orthogonal",
+        "the graph of the last step",
+        "what comes back hangs on the graph of the last step; detach the vectors: vectors.detach()",
+        change=[("F.normalize(vectors.detach(), dim=-1)", "F.normalize(vectors, dim=-1)")],
+    ),
     # 3.3
     Mistake(
         "random_packing_bound",
@@ -348,6 +360,30 @@ MISTAKES = [
             ("pairs = math.exp(dim * eps**2 / 2)", "pairs = torch.exp(torch.tensor(dim * eps**2 / 2))"),
             ("math.sqrt(1 + 4 * pairs)", "torch.sqrt(1 + 4 * pairs)"),
         ],
+    ),
+    Mistake(
+        "random_packing_bound",
+        "no exponential",
+        "E is dim eps² / 2 itself here; it is the exponential of that: math.exp",
+        change=[("math.exp(dim * eps**2 / 2)", "(dim * eps**2 / 2)")],
+    ),
+    Mistake(
+        "random_packing_bound",
+        "no root",
+        "the root of 1 + 4 E is not taken: math.sqrt",
+        change=[("math.sqrt(1 + 4 * pairs)", "(1 + 4 * pairs)")],
+    ),
+    Mistake(
+        "random_packing_bound",
+        "1 left out of the root",
+        "the root is taken of 4 E; the solution of N² - N - E = 0 has 1 + 4 E there",
+        change=[("1 + 4 * pairs", "4 * pairs")],
+    ),
+    Mistake(
+        "random_packing_bound",
+        "eps times 2",
+        "eps is multiplied by 2 where it is to be squared: eps**2",
+        change=[("eps**2", "eps * 2")],
     ),
     # 3.4
     Mistake(
@@ -732,6 +768,12 @@ MISTAKES = [
         "no gradient can flow back to the output, since it is detached; use x_hat as it comes",
         change=[("importance * (x - x_hat) ** 2", "importance * (x - x_hat.detach()) ** 2")],
     ),
+    Mistake(
+        "importance_weighted_loss",
+        "not squared",
+        "the errors are averaged with their signs, so that they cancel; square each, then average",
+        change=[("(x - x_hat) ** 2", "(x - x_hat)")],
+    ),
     # 3.7
     Mistake(
         "train_toy_models",
@@ -843,6 +885,12 @@ MISTAKES = [
                 "    optimizer = type(optimizer)(model.parameters(), **optimizer.defaults)\n",
             )
         ],
+    ),
+    Mistake(
+        "train_toy_models",
+        "losses with their graph",
+        "the losses that come back hang on the graphs of their steps; keep loss.detach()",
+        change=[("losses.append(loss.detach())", "losses.append(loss)")],
     ),
     # 3.8
     Mistake(
@@ -1098,6 +1146,47 @@ MISTAKES = [
             return (p / 3 - p**2 / 4) * a.square().sum(dim=-1) + (p / 2 * a.abs().sum(dim=-1)) ** 2
         """,
     ),
+    Mistake(
+        "expected_interference",
+        "variance with a plus",
+        "the variance is the mean square minus the squared mean: p/3 - p²/4",
+        change=[("p / 3 - p**2 / 4", "p / 3 + p**2 / 4")],
+    ),
+    Mistake(
+        "expected_interference",
+        "variance left out",
+        "only the squared mean is there; the variance adds to it: (p/3 - p²/4) · Σ a_j²",
+        change=[("variance * others.square().sum(dim=-1) + ", "")],
+    ),
+    Mistake(
+        "expected_interference",
+        "mean subtracted",
+        "the squared mean is subtracted; a mean square is the variance plus the squared mean",
+        change=[(".sum(dim=-1) + (mean", ".sum(dim=-1) - (mean")],
+    ),
+    Mistake(
+        "expected_interference",
+        "mean of the squares",
+        "the squared overlaps are averaged over the features; the variances of all others add up: sum",
+        change=[("others.square().sum(dim=-1)", "others.square().mean(dim=-1)")],
+    ),
+    Mistake(
+        "expected_interference",
+        "mean of the overlaps",
+        "the overlaps are averaged over the features; the means of all others add up: sum",
+        change=[("others.sum(dim=-1)", "others.mean(dim=-1)")],
+    ),
+    Mistake(
+        "expected_interference",
+        "the own feature only",
+        "the diagonal is kept and all else dropped, the wrong way round: multiply with 1 minus the unit matrix",
+        change=[
+            (
+                "(1 - torch.eye(W.shape[-1], dtype=W.dtype, device=W.device))",
+                "torch.eye(W.shape[-1], dtype=W.dtype, device=W.device)",
+            )
+        ],
+    ),
     # 3.10
     Mistake(
         "phase",
@@ -1217,6 +1306,66 @@ MISTAKES = [
             company = projections[:, rest].square().mean(dim=-1)
             return torch.where(W[..., feature].norm(dim=-1) < min_norm, 0, torch.where(company > max_overlap, 2, 1))
         """,
+    ),
+    Mistake(
+        "phase",
+        "one norm for all instances",
+        "this is one length, that of the vectors of all instances together; each instance has its own: own.norm(dim=-1)",
+        change=[("own.norm(dim=-1)", "own.norm()")],
+    ),
+    Mistake(
+        "phase",
+        "length in place of its square",
+        "the length is taken off the sum, where the feature itself has put its square: norm.square()",
+        change=[(" - norm.square()", " - norm")],
+    ),
+    Mistake(
+        "phase",
+        "direction not normalised, square taken off",
+        "the feature's own vector is not normalised, so a long one seems to have more company; take its unit direction",
+        change=[("F.normalize(own, dim=-1), W,", "own, W,")],
+    ),
+    Mistake(
+        "phase",
+        "normalised over instances",
+        "the direction is divided by lengths over the instances; each instance has a vector of its own, along the last axis: dim=-1",
+        change=[("F.normalize(own, dim=-1), W,", "F.normalize(own, dim=0), W,")],
+    ),
+    Mistake(
+        "phase",
+        "long features are not represented",
+        "the comparison of the length is the wrong way round: *below* min_norm it is 0",
+        change=[("norm < min_norm", "norm > min_norm")],
+    ),
+    Mistake(
+        "phase",
+        "thresholds exchanged",
+        "the two thresholds are exchanged: the length is compared with min_norm, the company with max_overlap",
+        change=[("norm < min_norm", "norm < max_overlap"), ("company > max_overlap", "company > min_norm")],
+    ),
+    Mistake(
+        "phase",
+        "company compared with min_norm",
+        "the company is compared with min_norm; its own threshold is max_overlap",
+        change=[("company > max_overlap", "company > min_norm")],
+    ),
+    Mistake(
+        "phase",
+        "length compared with max_overlap",
+        "the length is compared with max_overlap; its own threshold is min_norm",
+        change=[("norm < min_norm", "norm < max_overlap")],
+    ),
+    Mistake(
+        "phase",
+        "just min_norm is too short",
+        "a length of just min_norm counts as too short; shorter than min_norm is not represented: <",
+        change=[("norm < min_norm", "norm <= min_norm")],
+    ),
+    Mistake(
+        "phase",
+        "just max_overlap is company",
+        "company of just max_overlap counts as superposition; it takes more than that: >",
+        change=[("company > max_overlap", "company >= max_overlap")],
     ),
     # 3.11
     Mistake(
@@ -2082,6 +2231,18 @@ MISTAKES = [
         "the gradient is projected on its own direction, which leaves nothing of it; the direction is that of the row of W_dec",
         change=[("unit = F.normalize(sae.W_dec, dim=-1)", "unit = F.normalize(sae.W_dec.grad, dim=-1)")],
     ),
+    Mistake(
+        "remove_parallel_gradient",
+        "columns brought to length 1",
+        "the columns of W_dec are brought to length 1; a feature's direction is a row: dim=-1",
+        change=[("F.normalize(sae.W_dec, dim=-1)", "F.normalize(sae.W_dec, dim=0)")],
+    ),
+    Mistake(
+        "remove_parallel_gradient",
+        "products averaged",
+        "the products are averaged over the components of a row; a dot product is their sum",
+        change=[(".sum(dim=-1, keepdim=True)", ".mean(dim=-1, keepdim=True)")],
+    ),
     # 3.19
     Mistake(
         "sae_step",
@@ -2236,6 +2397,18 @@ MISTAKES = [
         "median",
         "this is the median over the true features, which does not notice the ones that were missed; take the mean",
         change=[("cosines.amax(dim=-1).mean()", "cosines.amax(dim=-1).median()")],
+    ),
+    Mistake(
+        "mean_max_cosine",
+        "columns of truth normalised",
+        "of truth the columns are divided by their lengths; a direction is a row, along the last axis",
+        change=[("F.normalize(truth, dim=-1)", "F.normalize(truth, dim=0)")],
+    ),
+    Mistake(
+        "mean_max_cosine",
+        "columns of found normalised",
+        "of found the columns are divided by their lengths; a direction is a row, along the last axis",
+        change=[("F.normalize(found, dim=-1)", "F.normalize(found, dim=0)")],
     ),
     # 3.21
     Mistake(
@@ -2918,6 +3091,48 @@ MISTAKES = [
         "the second reconstruction is made of the features; it is ReLU(gate) that has to suffice",
         change=[("x_hat_gate = opened @", "x_hat_gate = sae.encode(x) @")],
     ),
+    Mistake(
+        "gated_loss",
+        "first error averaged over components",
+        "the first error is averaged over d_in and the second is summed; sum both",
+        change=[("(x - x_hat).pow(2).sum(dim=-1)", "(x - x_hat).pow(2).mean(dim=-1)")],
+    ),
+    Mistake(
+        "gated_loss",
+        "no first reconstruction",
+        "the error of x_hat is left out, so nothing trains the decoder; add the first term",
+        change=[("return (error + l1", "return (0 * error + l1")],
+    ),
+    Mistake(
+        "gated_loss",
+        "no penalty",
+        "the loss has no penalty, so nothing closes a gate: add l1 · Σ ReLU(gate)",
+        change=[("l1 * opened.sum(dim=-1) + ", "")],
+    ),
+    Mistake(
+        "gated_loss",
+        "penalty without l1",
+        "the penalty is not multiplied by l1",
+        change=[("l1 * opened.sum", "opened.sum")],
+    ),
+    Mistake(
+        "gated_loss",
+        "penalty averaged over features",
+        "the opened gates are averaged over the features; the L1 norm is their sum",
+        change=[("opened.sum(dim=-1)", "opened.mean(dim=-1)")],
+    ),
+    Mistake(
+        "gated_loss",
+        "penalty summed over the batch",
+        "the opened gates of all examples are summed; sum over the last axis, and average over examples at the end",
+        change=[("opened.sum(dim=-1)", "opened.sum()")],
+    ),
+    Mistake(
+        "gated_loss",
+        "penalty subtracted",
+        "the penalty is subtracted, so the more gates are open the better; add it",
+        change=[("error + l1 * opened", "error - l1 * opened")],
+    ),
     # 3.25
     Mistake(
         "JumpReLU",
@@ -3057,6 +3272,18 @@ MISTAKES = [
         "the factor is z of each example; in the window z is near the threshold, and the estimate takes the threshold itself",
         change=[("(threshold / ctx.bandwidth)", "(z / ctx.bandwidth)")],
     ),
+    Mistake(
+        "JumpReLU",
+        "edges of the window counted",
+        "z just half a bandwidth from the threshold counts as near; |z - threshold| is to be smaller than that: <",
+        change=[(".abs() < ctx.bandwidth", ".abs() <= ctx.bandwidth")],
+    ),
+    Mistake(
+        "JumpReLU",
+        "gradient at the threshold",
+        "z equal to the threshold gets a gradient, though it does not pass; its gradient is upstream where z > threshold",
+        change=[("return upstream * (z > threshold)", "return upstream * (z >= threshold)")],
+    ),
     # 3.26
     Mistake(
         "Step",
@@ -3170,6 +3397,12 @@ MISTAKES = [
             ("(z - threshold).abs() < ctx.bandwidth / 2", "((z - threshold) >= 0) & ((z - threshold) < ctx.bandwidth)")
         ],
     ),
+    Mistake(
+        "Step",
+        "edges of the window counted",
+        "z just half a bandwidth from the threshold counts as near; |z - threshold| is to be smaller than that: <",
+        change=[(".abs() < ctx.bandwidth", ".abs() <= ctx.bandwidth")],
+    ),
     # 3.27
     Mistake(
         "gather_activations",
@@ -3276,6 +3509,12 @@ MISTAKES = [
             model.reset_hooks()
             return torch.cat(kept)
         """,
+    ),
+    Mistake(
+        "gather_activations",
+        "one text at a time",
+        "the texts are run one by one, which takes long; run batch_size of them at a time: tokens.split(batch_size)",
+        change=[("tokens.split(batch_size)", "tokens.split(1)")],
     ),
     # 3.28
     Mistake(
@@ -3471,6 +3710,36 @@ MISTAKES = [
         "values below 0 are cut off; a reconstruction that is worse than the mean explains less than nothing",
         change=[("(1 - residual / total)", "(1 - residual / total).clamp(min=0)")],
     ),
+    Mistake(
+        "explained_variance",
+        "residual not squared",
+        "the errors are summed with their signs, so that they cancel; square each, then sum",
+        change=[("(x - x_hat).square().sum()", "(x - x_hat).sum()")],
+    ),
+    Mistake(
+        "explained_variance",
+        "a mean over a sum",
+        "above the line is a mean, below it a sum; take the same of both",
+        change=[("(x - x_hat).square().sum()", "(x - x_hat).square().mean()")],
+    ),
+    Mistake(
+        "explained_variance",
+        "a sum over a mean",
+        "above the line is a sum, below it a mean; take the same of both",
+        change=[("(x - x.mean(dim=0)).square().sum()", "(x - x.mean(dim=0)).square().mean()")],
+    ),
+    Mistake(
+        "explained_variance",
+        "not divided",
+        "the residual is not divided by the total, so the result depends on the scale of x",
+        change=[("1 - residual / total", "1 - residual")],
+    ),
+    Mistake(
+        "explained_variance",
+        "the share added",
+        "the unexplained share is added to 1; subtract it",
+        change=[("1 - residual / total", "1 + residual / total")],
+    ),
     # 3.30
     Mistake(
         "dead_fraction",
@@ -3537,6 +3806,18 @@ MISTAKES = [
         "judged by the last text",
         "only the last entry of the first axis is looked at; a feature may be active on any example",
         change=[("(f > 0).flatten(0, -2).any(dim=0)", "(f[-1:] > 0).flatten(0, -2).any(dim=0)")],
+    ),
+    Mistake(
+        "dead_fraction",
+        "any at all",
+        "`any` runs over the features too, so one active feature makes all of them alive; keep the last axis: any(dim=0)",
+        change=[(".any(dim=0)", ".any()")],
+    ),
+    Mistake(
+        "dead_fraction",
+        "0 is active",
+        "a feature at 0 counts as active, so none is ever dead: f > 0",
+        change=[("(f > 0)", "(f >= 0)")],
     ),
     # 3.31
     Mistake(
@@ -3668,6 +3949,18 @@ MISTAKES = [
                 "model.add_hook(hook_name, splice)\n        logits = model(tokens)",
             )
         ],
+    ),
+    Mistake(
+        "loss_recovered",
+        "not divided",
+        "this is a difference of losses, in nats; divide it by what the ablation costs, CE ablated minus CE clean",
+        change=[("((ablated - spliced) / (ablated - clean))", "(ablated - spliced)")],
+    ),
+    Mistake(
+        "loss_recovered",
+        "over the clean loss",
+        "the difference is divided by the clean loss; below the line is what the ablation costs, CE ablated minus CE clean",
+        change=[("/ (ablated - clean)", "/ clean")],
     ),
     # 3.32
     Mistake(
@@ -3996,6 +4289,12 @@ MISTAKES = [
             return model.run_with_hooks(tokens, fwd_hooks=[(hook_name, remove)])
         """,
     ),
+    Mistake(
+        "ablate_feature",
+        "the contribution alone",
+        "the hook returns what is to be taken out, and the stream is lost; return x minus that",
+        change=[("return x - contribution", "return contribution")],
+    ),
     # 3.35
     Mistake(
         "steer",
@@ -4116,6 +4415,18 @@ MISTAKES = [
         "b_dec is added along with the change (decode adds it); take the change times the feature's row of W_dec",
         change=[("* sae.W_dec[feature]", "* sae.W_dec[feature] + sae.b_dec")],
     ),
+    Mistake(
+        "steer",
+        "the change alone",
+        "the hook returns what is to be added, and the stream is lost; return x plus that",
+        change=[("return x + change", "return change")],
+    ),
+    Mistake(
+        "steer",
+        "activation added",
+        "the activation is added to the strength; what is missing is strength minus activation",
+        change=[("(strength - sae.encode", "(strength + sae.encode")],
+    ),
     # 3.36
     Mistake(
         "feature_f1",
@@ -4210,6 +4521,24 @@ MISTAKES = [
         "hits once below the line",
         "below the line the hits count once, TP + FP + FN; there, too, they count twice",
         change=[("(said.sum(dim=0) + truth.sum())", "(said.sum(dim=0) + truth.sum() - hits)")],
+    ),
+    Mistake(
+        "feature_f1",
+        "hits of all features",
+        "the hits of all features are added up; each has its own: sum(dim=0)",
+        change=[("(said & truth[:, None]).sum(dim=0)", "(said & truth[:, None]).sum()")],
+    ),
+    Mistake(
+        "feature_f1",
+        "predictions of all features",
+        "below the line the predictions of all features are added up; each has its own: sum(dim=0)",
+        change=[("said.sum(dim=0)", "said.sum()")],
+    ),
+    Mistake(
+        "feature_f1",
+        "or in place of and",
+        "a hit is said *and* true; this counts what is said or true",
+        change=[("said & truth", "said | truth")],
     ),
     # 3.37
     Mistake(
@@ -4315,6 +4644,24 @@ MISTAKES = [
         "each wide feature once",
         "each wide feature goes to the closest narrow one alone; it belongs to every narrow feature that it is close enough to",
         change=[("for row in cosines:", "for row in cosines.where(cosines == cosines.amax(dim=0), -2.0):")],
+    ),
+    Mistake(
+        "feature_splits",
+        "columns of narrow normalised",
+        "of narrow the columns are divided by their lengths; a direction is a row: dim=-1",
+        change=[("F.normalize(narrow, dim=-1)", "F.normalize(narrow, dim=0)")],
+    ),
+    Mistake(
+        "feature_splits",
+        "columns of wide normalised",
+        "of wide the columns are divided by their lengths; a direction is a row: dim=-1",
+        change=[("F.normalize(wide, dim=-1)", "F.normalize(wide, dim=0)")],
+    ),
+    Mistake(
+        "feature_splits",
+        "one list for all",
+        "the indices of all narrow features are in one list; append a list for each",
+        change=[("splits.append(", "splits.extend(")],
     ),
     # 3.38
     Mistake(

@@ -947,6 +947,12 @@ MISTAKES = [
             )
         ],
     ),
+    Mistake(
+        "logit_difference",
+        "the logit of IO alone",
+        "the logit of IO comes back; it is high for any name, and says something only less that of S",
+        change=[("return at_end[rows, prompts.io] - at_end[rows, prompts.s]", "return at_end[rows, prompts.io]")],
+    ),
     # 4.6
     Mistake(
         "normalised_metric",
@@ -3571,6 +3577,12 @@ MISTAKES = [
         'edges from senders that are no heads, such as "embed", are left out; they are edges, but are not followed back',
         change=[("if abs(effect) > threshold:", "if abs(effect) > threshold and isinstance(sender, tuple):")],
     ),
+    Mistake(
+        "trace_circuit",
+        "any string but embed taken for a head",
+        'only "embed" is kept from being followed back, not other strings; a sender is a head if it is a pair (layer, head)',
+        change=[("if isinstance(sender, tuple) and", 'if sender != "embed" and')],
+    ),
     # 4.20
     Mistake(
         "name_copying_score",
@@ -4432,7 +4444,7 @@ MISTAKES = [
     Mistake(
         "minimality",
         "layer and number for heads",
-        "frozenset(head) is a set of two numbers, of which none is a head, so nothing is taken out; the head is one element: {head}",
+        "both scores are of the same set; frozenset(head) is a set of two numbers, of which none is a head: take out {head}",
         change=[("rest - {head}", "rest - frozenset(head)")],
     ),
     Mistake(

@@ -670,6 +670,12 @@ MISTAKES = [
     ),
     Mistake(
         "abc_twins",
+        "IO keeps its name",
+        "IO keeps the old name, so the answer is still in the twin; all three places get new ones",
+        change=[('{"IO": io, "S1": s1, "S2": s2}', '{"S1": s1, "S2": s2}')],
+    ),
+    Mistake(
+        "abc_twins",
         "the word after S1 changed",
         "a name is put on S1+1, which is a verb; the three places are IO, S1 and S2",
         change=[('{"IO": io, "S1": s1, "S2": s2}', '{"IO": io, "S1+1": s1, "S1": s1, "S2": s2}')],
@@ -941,6 +947,12 @@ MISTAKES = [
             )
         ],
     ),
+    Mistake(
+        "logit_difference",
+        "the logit of IO alone",
+        "the logit of IO comes back; it is high for any name, and says something only less that of S",
+        change=[("return at_end[rows, prompts.io] - at_end[rows, prompts.s]", "return at_end[rows, prompts.io]")],
+    ),
     # 4.6
     Mistake(
         "normalised_metric",
@@ -1070,6 +1082,18 @@ MISTAKES = [
         "the median of the run",
         "of `difference` the median is taken; all three are means",
         change=[("return (difference.mean()", "return (difference.median()")],
+    ),
+    Mistake(
+        "normalised_metric",
+        "not divided by the way",
+        "the change from the corrupted mean comes back in logits; divide it by the whole way, clean mean less corrupted mean",
+        change=[(") / (clean.mean() - corrupted.mean())", ")")],
+    ),
+    Mistake(
+        "normalised_metric",
+        "divided by the corrupted mean",
+        "the change is divided by the corrupted mean; the whole way is the clean mean less the corrupted one",
+        change=[(") / (clean.mean() - corrupted.mean())", ") / corrupted.mean()")],
     ),
     # 4.7
     Mistake(
@@ -1241,6 +1265,20 @@ MISTAKES = [
         "the direction of IO alone",
         "the writes are projected on IO's direction alone; subtract that of S",
         change=[("model.W_U.T[prompts.io] - model.W_U.T[prompts.s]", "model.W_U.T[prompts.io]")],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "the direction of S alone",
+        "the writes are projected on the unembedding of S alone; the difference takes that of IO less that of S",
+        change=[
+            ("direction = model.W_U.T[prompts.io] - model.W_U.T[prompts.s]", "direction = model.W_U.T[prompts.s]"),
+        ],
+    ),
+    Mistake(
+        "logit_difference_by_component",
+        "multiplied by the scale",
+        "what is written is multiplied by LayerNorm's scale; LayerNorm divides by it",
+        change=[('direction / cache["ln_final.hook_scale"]', 'direction * cache["ln_final.hook_scale"]')],
     ),
     Mistake(
         "logit_difference_by_component",
@@ -2201,6 +2239,12 @@ MISTAKES = [
         "the hook always on z",
         "the hook is on z whatever was asked for, and with the pattern's axes for the pattern; it belongs on hook_{what}",
         change=[('f"blocks.{layer}.attn.hook_{what}"', 'f"blocks.{layer}.attn.hook_z"')],
+    ),
+    Mistake(
+        "head_sweep",
+        "nothing patched",
+        "every cell is the metric of the unpatched run: the hook does not return its changed copy, or its layer never matches",
+        change=[("            return activation\n\n", "            return None\n\n")],
     ),
     # 4.13
     Mistake(
@@ -3199,6 +3243,35 @@ MISTAKES = [
         "one less the metric comes back, which is the share that is lost; the sweep has the metric of the patched runs as it is",
         write=PATH_ROWS.replace("return torch.stack(effects)", "return 1 - torch.stack(effects)"),
     ),
+    Mistake(
+        "path_sweep_to_logits",
+        "nothing patched",
+        "every head has the metric of the unpatched run: nothing of the sender's z of the source gets into its rows",
+        write=PATH_ROWS.replace("= source[names[layer]][:, :, head]", "= own[names[layer]][:, :, head]"),
+    ),
+    Mistake(
+        "path_sweep_to_logits",
+        "z of the source added",
+        "what the sender adds to the stream is its z of the source times W_O; it replaces the own z: take the difference",
+        change=[
+            (
+                'z = [source[f"blocks.{layer}.attn.hook_z"] - own["z", layer] for',
+                'z = [source[f"blocks.{layer}.attn.hook_z"] for',
+            )
+        ],
+    ),
+    Mistake(
+        "path_sweep_to_logits",
+        "MLPs counted twice",
+        "what the MLP writes now is added to a stream that has what it wrote before; add the difference of the two",
+        change=[(' - own["mlp_out", layer][:, where]', "")],
+    ),
+    Mistake(
+        "path_sweep_to_logits",
+        "the change in place of the stream",
+        "the final LayerNorm gets the change alone; it reads the run's own stream with the change added",
+        change=[('stream = own["resid_post", n_layers - 1][:, where] + change', "stream = change")],
+    ),
     # 4.18
     Mistake(
         "path_sweep_to_heads",
@@ -3504,6 +3577,12 @@ MISTAKES = [
         'edges from senders that are no heads, such as "embed", are left out; they are edges, but are not followed back',
         change=[("if abs(effect) > threshold:", "if abs(effect) > threshold and isinstance(sender, tuple):")],
     ),
+    Mistake(
+        "trace_circuit",
+        "any string but embed taken for a head",
+        'only "embed" is kept from being followed back, not other strings; a sender is a head if it is a pair (layer, head)',
+        change=[("if isinstance(sender, tuple) and", 'if sender != "embed" and')],
+    ),
     # 4.20
     Mistake(
         "name_copying_score",
@@ -3632,6 +3711,24 @@ MISTAKES = [
             )
         ],
     ),
+    Mistake(
+        "name_copying_score",
+        "the lowest without being asked",
+        "the tokens with lower logits than the name are counted, so the score is that of the lowest; count those at least as high",
+        change=[("(logits >= own)", "(logits <= own)")],
+    ),
+    Mistake(
+        "name_copying_score",
+        "the number of names",
+        "the names that are copied are counted; the score is their share, so divide by the number of names",
+        change=[(".float().mean().item()", ".float().sum().item()")],
+    ),
+    Mistake(
+        "name_copying_score",
+        "the rank among the names",
+        "ranks are counted down the column, among the names that are read; of each name's own row, count along the vocabulary",
+        change=[(".sum(dim=-1) <= k", ".sum(dim=0) <= k")],
+    ),
     # 4.21
     Mistake(
         "attention_and_projection",
@@ -3732,6 +3829,12 @@ MISTAKES = [
         "these are the values at END, before attention mixes positions; what the head writes is made of z",
         change=[('cache["z", layer]', 'cache["v", layer]')],
     ),
+    Mistake(
+        "attention_and_projection",
+        "multiplied by the scale",
+        "what the head writes is multiplied by LayerNorm's scale; LayerNorm divides by it",
+        change=[('written / cache["ln_final.hook_scale"]', 'written * cache["ln_final.hook_scale"]')],
+    ),
     # 4.22
     Mistake(
         "attention_by_role",
@@ -3812,6 +3915,12 @@ MISTAKES = [
                 "shares[first].sum(dim=0) / len(rows), shares[~first].sum(dim=0) / len(rows)",
             )
         ],
+    ),
+    Mistake(
+        "attention_by_role",
+        "IO first in both orders",
+        "both entries of the first axis are the texts in which IO comes first; order 1 is the others",
+        change=[("shares[~first].mean(dim=0)", "shares[first].mean(dim=0)")],
     ),
     Mistake(
         "attention_by_role",
@@ -3917,6 +4026,30 @@ MISTAKES = [
         "one head of each layer",
         "of several heads in one layer only the last is replaced, as when a dictionary has one head for each layer; go through all pairs",
         change=[("for layer, head in heads:\n", "for layer, head in dict(heads).items():\n")],
+    ),
+    Mistake(
+        "token_and_position_signal",
+        "nothing patched",
+        "all four entries are those of the unpatched run: the hook changes nothing, or the four texts are the prompts themselves",
+        change=[("                return z\n", "                return None\n")],
+    ),
+    Mistake(
+        "token_and_position_signal",
+        "IO twice in both rows",
+        "in both rows IO is the name that comes twice; in row 0 it is S, as in the prompts",
+        change=[("(prompts.io, prompts.s) if token else (prompts.s, prompts.io)", "(prompts.io, prompts.s)")],
+    ),
+    Mistake(
+        "token_and_position_signal",
+        "IO's place first in both columns",
+        "in both columns whoever comes twice stands first at IO's place; in column 0 it is S1's, as in the prompts",
+        change=[('("IO", "S1") if position else ("S1", "IO")', '("IO", "S1")')],
+    ),
+    Mistake(
+        "token_and_position_signal",
+        "the heads in every layer",
+        "each head's number is replaced in every layer that has one of the heads; a head is a pair: compare its layer with the hook's",
+        change=[("if layer == hook.layer():", "if True:")],
     ),
     # 4.24
     Mistake(
@@ -4081,6 +4214,18 @@ MISTAKES = [
     ),
     Mistake(
         "ablate_all_but",
+        "nothing ablated",
+        "the logits are those of the model as it is: the hook changes a copy that it does not return, or finds every head in the circuit",
+        change=[("        return z\n", "        return None\n")],
+    ),
+    Mistake(
+        "ablate_all_but",
+        "every head ablated",
+        "no head is kept: no pair is found in the circuit, as when [layer, head] or a tensor is looked for among pairs (layer, head)",
+        change=[("if (layer, head) not in kept:", "if [layer, head] not in list(kept):")],
+    ),
+    Mistake(
+        "ablate_all_but",
         "the kept heads frozen",
         "heads of the circuit keep their z of the whole model; they run freely, and react to what is missing",
         change=[
@@ -4170,6 +4315,12 @@ MISTAKES = [
         "`recovered` is the part that is missing; it is the part that is there, F(C) - F(∅) above",
         change=[("(part - nothing) /", "(whole - part) /")],
     ),
+    Mistake(
+        "faithfulness",
+        "the circuit compared with itself",
+        "F(M) is scored on the circuit, so that there is no gap and all is recovered; M is everything",
+        change=[("score(frozenset(everything))", "score(frozenset(circuit))")],
+    ),
     # 4.27
     Mistake(
         "completeness",
@@ -4229,6 +4380,24 @@ MISTAKES = [
             ("frozenset(everything) - missing", "frozenset(everything) | missing"),
         ],
     ),
+    Mistake(
+        "completeness",
+        "the circuit compared with itself",
+        "the same set is scored on both sides, so the result is 0 whatever the circuit; one is C∖K, the other M∖K",
+        change=[("score(frozenset(everything) - missing)", "score(frozenset(circuit) - missing)")],
+    ),
+    Mistake(
+        "completeness",
+        "the score of the subset",
+        "the circuit without K is compared with K by itself; the other side is all heads without K, M∖K",
+        change=[("score(frozenset(everything) - missing)", "score(missing)")],
+    ),
+    Mistake(
+        "completeness",
+        "the circuit's score alone",
+        "F(C∖K) is not compared with anything; take off F(M∖K), the score of all heads without K",
+        change=[(" - score(frozenset(everything) - missing)", "")],
+    ),
     # 4.28
     Mistake(
         "minimality",
@@ -4275,7 +4444,7 @@ MISTAKES = [
     Mistake(
         "minimality",
         "layer and number for heads",
-        "frozenset(head) is a set of two numbers, of which none is a head, so nothing is taken out; the head is one element: {head}",
+        "both scores are of the same set; frozenset(head) is a set of two numbers, of which none is a head: take out {head}",
         change=[("rest - {head}", "rest - frozenset(head)")],
     ),
     Mistake(

@@ -214,10 +214,11 @@ def expect_prompts(result):
     """Complain unless this has the fields of Prompts."""
     missing = [name for name in TaskPrompts.__dataclass_fields__ if not hasattr(result, name)]
     if missing:
-        complain(
+        raise Complaint(
             f"a {type(result).__name__} came back, which has no {', '.join(missing)}",
             rule="a Prompts comes back",
             look_at="the `return` line",
+            kind="type",
         )
     return result
 
@@ -282,6 +283,39 @@ def expect_positions(name_positions, tokens, io, s, expected):
             complain(f"there is no {role!r} among {list(found)}", rule=POSITIONS_RULE, look_at="the names of the roles")
         expect_equal(found[role], place, rule=POSITIONS_RULE, look_at=AT_POSITIONS, what=f"{role} of {tokens}")
     expect_equal(sorted(found), sorted(ROLES), rule="five roles come back", look_at="the dictionary", what="its keys")
+
+
+def positions_of(name_positions, *, io_at, s_at, pos):
+    found = name_positions(words_with([io_at], s_at, "Zoe", "Max", pos), "Zoe", "Max")
+    expect_equal(sorted(found), sorted(ROLES), rule="five roles come back", look_at="the dictionary", what="its keys")
+    return found
+
+
+def test_five_roles_come_back(name_positions):
+    positions_of(name_positions, io_at=2, s_at=[4, 7], pos=10)
+
+
+def test_end_is_the_last_of_all_tokens(name_positions):
+    for pos in (9, 12):
+        expect_equal(
+            positions_of(name_positions, io_at=6, s_at=[2, 5], pos=pos)["END"],
+            pos - 1,
+            rule=f"of {pos} tokens, counted from 0, the last one is number {pos - 1}",
+            look_at="the number of tokens, and what is taken off",
+            what="END",
+        )
+
+
+def test_s1_plus_1_is_the_place_right_after_s1(name_positions):
+    for s_at in ([3, 7], [2, 8]):
+        found = positions_of(name_positions, io_at=5, s_at=s_at, pos=11)
+        expect_equal(
+            found["S1+1"],
+            found["S1"] + 1,
+            rule="S1+1 is one after S1, whatever word stands there",
+            look_at="what you add, and to which of the two mentions of S",
+            what=f"S1+1, with S1 at {found['S1']},",
+        )
 
 
 def test_positions_in_a_text_that_names_io_first(name_positions):
@@ -623,6 +657,31 @@ def names_at(twins, prompts):
     return torch.stack([twins.tokens[rows, prompts.positions[role]] for role in NAME_ROLES], dim=1).tolist()
 
 
+def expect_another_name_at(role, abc_twins, draw):
+    prompts = task_prompts(draw.device)
+    twins = expect_prompts(abc_twins(task_model(draw.device), prompts, TASK_NAMES, draw.generator()))
+    expect_shape(twins.tokens, prompts.tokens.shape, axes="batch pos", look_at="what you do to prompts.tokens")
+    for row, place in enumerate(prompts.positions[role].tolist()):
+        if twins.tokens[row, place] == prompts.tokens[row, place]:
+            complain(
+                f"the token at {role} of text {row} is still{word_of(prompts.tokens[row, place])}",
+                rule="IO, S1 and S2, each of the three gets another name",
+                look_at=f'what you put at positions["{role}"]',
+            )
+
+
+def test_another_name_stands_where_io_stood(abc_twins, draw):
+    expect_another_name_at("IO", abc_twins, draw)
+
+
+def test_another_name_stands_where_s1_stood(abc_twins, draw):
+    expect_another_name_at("S1", abc_twins, draw)
+
+
+def test_another_name_stands_where_s2_stood(abc_twins, draw):
+    expect_another_name_at("S2", abc_twins, draw)
+
+
 def test_three_different_names_stand_where_io_s1_and_s2_stood(abc_twins, draw):
     prompts = many_task_prompts(draw.device, draw)
     allowed = {token_of(name) for name in TASK_NAMES}
@@ -736,6 +795,21 @@ def test_too_few_names_are_refused(abc_twins, draw):
             names=[],
             rule="a text of Ann and Bob leaves only Ida and Gus of four names, and three are needed: a ValueError says so",
             look_at="what happens when fewer than three names are left",
+        )
+
+
+def test_three_names_that_are_left_are_enough(abc_twins, draw):
+    prompts = task_prompts(draw.device, [(0, "Ann", "Bob", True), (1, "Bob", "Ann", False)])
+    left = ["Ida", "Gus", "Eve"]
+    for row, found in enumerate(
+        names_at(abc_of(abc_twins, draw, prompts, ["Ann", "Ida", "Bob", "Gus", "Eve"]), prompts)
+    ):
+        expect_equal(
+            sorted(word_of(token).strip() for token in found),
+            sorted(left),
+            rule=f"a text of Ann and Bob leaves {', '.join(left)} of five names: three, and so all of them are used",
+            look_at="with how many names left you refuse a text: fewer than three",
+            what=f"the list of new names of text {row}",
         )
 
 
@@ -940,16 +1014,27 @@ METRIC_RULE = (
 AT_METRIC = "(mean - corrupted mean) / (clean mean - corrupted mean)"
 
 
-def test_the_corrupted_run_counts_0_and_the_clean_one_1(normalised_metric, draw):
+def test_the_corrupted_run_counts_0(normalised_metric, draw):
     clean, corrupted = draw.normal(5, mean=4.0), draw.normal(5, mean=-1.0)
-    for run, name, value in ((corrupted, "the corrupted run", 0.0), (clean, "the clean run", 1.0)):
-        expect_close(
-            normalised_metric(run, clean, corrupted),
-            torch.tensor(value, device=draw.device),
-            rule=METRIC_RULE,
-            look_at=AT_METRIC,
-            what=f"{name}, measured between itself and the other,",
-        )
+    expect_close(
+        normalised_metric(corrupted, clean, corrupted),
+        torch.tensor(0.0, device=draw.device),
+        rule="a run whose mean is that of the corrupted run has come no part of the way: 0",
+        look_at="what is above the line: mean - corrupted mean",
+        what="the corrupted run, measured between itself and the clean one,",
+        atol=1e-5,
+    )
+
+
+def test_the_clean_run_counts_1(normalised_metric, draw):
+    clean, corrupted = draw.normal(5, mean=4.0), draw.normal(5, mean=-1.0)
+    expect_close(
+        normalised_metric(clean, clean, corrupted),
+        torch.tensor(1.0, device=draw.device),
+        rule=METRIC_RULE,
+        look_at=AT_METRIC,
+        what="the clean run, measured between itself and the corrupted one,",
+    )
 
 
 def test_the_measure_is_linear_between_and_beyond(normalised_metric, draw):
@@ -1324,6 +1409,12 @@ class TwoRuns:
                 f"the metric was called on logits of {len(logits)} texts",
                 rule=f"a metric is made for the {self.batch} texts of the batch: it gets the rows of one cell at a time",
                 look_at="logits.unflatten(0, (cells, batch)), and what you call the metric on",
+            )
+        if logits.shape[1] != self.pos:
+            complain(
+                f"the metric was called on logits of {logits.shape[1]} positions",
+                rule=f"the texts have {self.pos} positions: a metric may count them from the end",
+                look_at="on which axis you repeat the tokens, or the stream: that of the texts alone",
             )
         rows = torch.arange(self.batch, device=logits.device)
         at_place = logits[rows, self.places]
@@ -1905,6 +1996,21 @@ def test_a_cell_that_changes_some_texts_only_is_run(head_position_sweep, draw):
     expect_shared_cells(head_position_sweep, TwoRuns(draw, SMALL, batch=4, pos=5, shared=2, same_text=-1))
 
 
+def test_a_cell_of_which_one_number_differs_is_run(head_position_sweep, draw):
+    runs = TwoRuns(draw, SMALL, batch=3, pos=4)
+    for layer, text, pos, head, place in ((0, 1, 2, 1, 3), (1, 0, 3, 2, 0)):
+        source = copy_of_cache(runs.own)
+        source["z", layer][text, pos, head, place] += 3.0
+        runs.source = source
+        expect_sweep(
+            swept(head_position_sweep, runs),
+            heads_by_position(runs),
+            axes="layer head pos",
+            rule="a cell may be left out where all numbers of z agree in all texts; here one of one text differs",
+            look_at="any or all: how you find out which cells change nothing",
+        )
+
+
 def test_heads_by_position_keep_the_budget_of_rows(head_position_sweep, draw):
     runs = TwoRuns(draw, SMALL, batch=2, pos=4)
     # all 24 cells at once, five at a time, one at a time
@@ -2160,6 +2266,12 @@ def path_metric(draw, tokens, d_vocab):
                 f"the metric was given the logits of {len(logits)} rows, where {batch} texts are right",
                 rule="the metric gets the logits of all texts for one sender, in the order of `tokens`",
                 look_at="how the rows of a run are taken apart again, sender by sender",
+            )
+        if logits.shape[1] != pos:
+            complain(
+                f"the metric was given logits of {logits.shape[1]} positions, where the texts have {pos}",
+                rule="the metric gets the logits of whole texts: it may count positions from the end",
+                look_at="on which axis you repeat the tokens: that of the texts alone",
             )
         rows = torch.arange(batch, device=logits.device)
         right, wrong = logits[rows, ends].gather(-1, answers).unbind(-1)
@@ -2594,6 +2706,95 @@ def test_no_run_of_the_sweep_has_more_rows_than_allowed(path_sweep_to_logits, dr
         )
 
 
+class MLPRows:
+    """Notes how many rows of `pos` positions go through the last layer's MLP at a time, while it is open."""
+
+    def __init__(self, model, pos):
+        self.mlp, self.size, self.rows = model.blocks[model.cfg.n_layers - 1].mlp, pos * model.cfg.d_model, []
+
+    def __enter__(self):
+        self.handle = self.mlp.register_forward_pre_hook(self.note)
+        return self
+
+    def __exit__(self, *error):
+        self.handle.remove()
+
+    def note(self, module, inputs):
+        self.rows.append(inputs[0].numel() / self.size)
+
+
+def test_many_senders_go_through_an_mlp_side_by_side(path_sweep_to_logits, draw):
+    case = PathCase(draw, ROLE_FOUR, batch=2, pos=5)
+    with MLPRows(case.model, 5) as mlp:
+        path_sweep_to_logits(case.model, case.tokens, case.source, path_metric(draw, case.tokens, 17))
+    if len(mlp.rows) > 5:  # each layer may begin a new run, and the own run may be done twice
+        complain(
+            f"the last MLP was run {len(mlp.rows)} times, for 12 senders of 2 texts each, which are 24 rows",
+            rule="with room for 512 rows, all senders go into one run, beside each other",
+            look_at="how many senders you take at a time: rows_at_once // batch",
+        )
+
+
+def test_no_more_rows_than_allowed_go_through_an_mlp(path_sweep_to_logits, draw):
+    for batch, rows_at_once in ((4, 9), (5, 3)):
+        case = PathCase(draw, WITH_MLPS, batch=batch, pos=5)
+        metric = path_metric(draw, case.tokens, 11)
+        with MLPRows(case.model, 5) as mlp:
+            path_sweep_to_logits(case.model, case.tokens, case.source, metric, rows_at_once=rows_at_once)
+        most = max(rows_at_once, batch)
+        if max(mlp.rows, default=0) > most:
+            complain(
+                f"with rows_at_once={rows_at_once} and {batch} texts, the last MLP had more than {most} rows at a time",
+                rule="as many senders at a time as have room in rows_at_once rows, and at least one: memory is limited",
+                look_at="how many senders go into a run: rows_at_once // batch, and at least 1",
+            )
+
+
+def test_a_sender_counts_whatever_differs_of_its_z(path_sweep_to_logits, draw):
+    case = PathCase(draw, WITH_MLPS, batch=3, pos=5)
+    metric = path_metric(draw, case.tokens, 11)
+    # of a run of the model itself, with which the rest agrees to the last digit
+    own = list(kept_cache(case.model, case.tokens).stack_activation("z"))
+    one_number = [each.clone() for each in own]
+    one_number[0][1, 3, 2, 1] += 3.0
+    expect_sweep_of_source(path_sweep_to_logits, case.model, case.tokens, metric, own, one_number)
+
+
+def test_a_sender_counts_if_all_of_its_z_differs_by_1(path_sweep_to_logits, draw):
+    case = PathCase(draw, WITH_MLPS, batch=3, pos=5)
+    metric = path_metric(draw, case.tokens, 11)
+    with torch.no_grad():
+        for name, weight in case.model.named_parameters():
+            if ".attn." in name and ".v." in name:
+                weight.zero_()  # so that all own z are 0
+    own = path_forward(case.model, case.tokens)["z"]
+    for step in (1.0, -1.0):
+        source = [each + step for each in own]
+        expect_sweep_of_source(path_sweep_to_logits, case.model, case.tokens, metric, own, source)
+
+
+def expect_sweep_of_source(path_sweep_to_logits, model, tokens, metric, own, source):
+    """The sweep is right if `source` is the z of every layer there."""
+    expected = torch.zeros(model.cfg.n_layers, model.cfg.n_heads, device=tokens.device)
+    for layer, head in [(layer, head) for layer in range(len(own)) for head in range(model.cfg.n_heads)]:
+        z = [each.clone() for each in own]
+        z[layer][:, :, head] = source[layer][:, :, head]
+        expected[layer, head] = metric(path_forward(model, tokens, z=z)["logits"]).mean()
+    lent = {f"blocks.{layer}.attn.hook_z": each for layer, each in enumerate(source)}
+    result = path_sweep_to_logits(model, tokens, ActivationCache(lent, model), metric)
+    expect_path_hooks_gone(model)
+    expect_close(
+        result,
+        expected,
+        rule="a position may be left out where all numbers of all heads' z agree, in every layer and text",
+        look_at="how you find out where source and own run differ",
+        axes="layer head",
+        what="the sweep",
+        atol=1e-4,
+        rtol=1e-3,
+    )
+
+
 def test_after_a_sweep_to_the_logits_the_model_is_as_before(path_sweep_to_logits, draw):
     case = PathCase(draw, WITH_MLPS, batch=4)
     path_sweep_to_logits(case.model, case.tokens, case.source, path_metric(draw, case.tokens, 11))
@@ -2722,17 +2923,20 @@ def test_a_sweep_to_heads_takes_three_runs_if_all_senders_fit(path_sweep_to_head
 
 
 def test_no_run_of_the_sweep_to_heads_has_more_rows_than_allowed(path_sweep_to_heads, draw):
-    case = PathCase(draw, FOUR_LAYERS, batch=4, pos=5)
-    with PathRuns(case.model) as runs:
-        path_sweep_to_heads(
-            case.model, case.tokens, case.source, path_metric(draw, case.tokens, 12), [(2, 0)], "v", rows_at_once=9
-        )
-    if max(runs.rows, default=0) > 9:
-        complain(
-            f"with rows_at_once=9 a run had {max(runs.rows)} rows",
-            rule="no run has more than rows_at_once rows (unless one sender's texts are more): memory is limited",
-            look_at="how many senders go into a run: rows_at_once // batch, and at least 1",
-        )
+    for cfg, receiver, rows_at_once in ((FOUR_LAYERS, (2, 0), 9), (SMALL, (1, 1), 3)):
+        case = PathCase(draw, cfg, batch=4, pos=5)
+        metric = path_metric(draw, case.tokens, cfg.d_vocab)
+        with PathRuns(case.model) as runs:
+            path_sweep_to_heads(
+                case.model, case.tokens, case.source, metric, [receiver], "v", rows_at_once=rows_at_once
+            )
+        expect_path_hooks_gone(case.model)
+        if max(runs.rows, default=0) > max(rows_at_once, 4):
+            complain(
+                f"with rows_at_once={rows_at_once} and 4 texts, a run had {max(runs.rows)} rows",
+                rule="no run has more than rows_at_once rows (unless one sender's texts are more): memory is limited",
+                look_at="how many senders go into a run: rows_at_once // batch, and at least 1",
+            )
 
 
 def test_after_a_sweep_to_heads_the_model_is_as_before(path_sweep_to_heads, draw):
@@ -2835,6 +3039,34 @@ CHAIN = {
     (0, 0, "k"): {"embed": 0.6},
     (0, 1, "q"): {"embed": 0.01},
 }
+
+
+def test_the_embedding_is_not_followed_back(trace_circuit):
+    # who is asked about anything but a head's input, complains
+    trace_circuit(Wiring({"logits": {"embed": 0.5, "a bias": -0.4, (1, 2): 0.1}}), 0.2)
+
+
+def test_what_sends_to_the_logits_is_an_edge(trace_circuit):
+    into_logits = {(1, 2): 0.5, (0, 1): -0.3, (1, 0): 0.1, (2, 2): 0.4, (0, 0): -0.15}
+    expect_edges(
+        trace_circuit(Wiring({"logits": into_logits}), 0.2),
+        {((1, 2), "logits"): 0.5, ((0, 1), "logits"): -0.3, ((2, 2), "logits"): 0.4},
+        look_at="where you begin, and which effects make an edge",
+    )
+
+
+def test_a_head_that_is_asked_about_is_asked_about_its_q_k_and_v(trace_circuit):
+    wiring = Wiring({"logits": {(1, 2): 0.5, (0, 1): -0.3}})
+    trace_circuit(wiring, 0.2)
+    for layer, head in ((1, 2), (0, 1)):
+        asked = [receiver[2] for receiver in wiring.asked if receiver[:2] == (layer, head)]
+        missing = [letter for letter in "qkv" if letter not in asked]
+        if asked and missing:
+            complain(
+                f"L{layer}H{head} sends to the logits; effects_on was asked about its {' and '.join(asked)}, never about its {missing[0]}",
+                rule="a head that sends along an edge has three inputs, each of which is asked about: q, k and v",
+                look_at="what you put on the list of receivers for a new head",
+            )
 
 
 def test_a_small_circuit_is_traced_to_its_end(trace_circuit, draw):
@@ -3249,6 +3481,26 @@ def expect_signals(token_and_position_signal, draw, cfg, heads, *, batch=5):
     )
 
 
+def test_the_first_entry_has_the_message_of_the_prompts_themselves(token_and_position_signal, draw):
+    model, prompts, _ = role_case(draw, ROLE_FOUR, batch=4)
+    tokenizer, model.tokenizer = model.tokenizer, WordsByNumber()
+    try:
+        result = token_and_position_signal(model, prompts, [(1, 2), (0, 1)])
+    finally:
+        model.tokenizer = tokenizer
+    expect_shape(result, (2, 2), axes="token position", look_at="what you collect the four means in")
+    logits = path_forward(model, prompts.tokens)["logits"]
+    expect_close(
+        result[0, 0],
+        difference_of(logits, prompts).mean(),
+        rule="in row 0, column 0 S comes twice and stands first at S1: that text is the prompt, so nothing changes",
+        look_at="the names of that text at IO, S1 and S2",
+        what="the entry in row 0, column 0",
+        atol=1e-4,
+        rtol=1e-3,
+    )
+
+
 def test_the_message_of_two_heads_of_two_layers_is_taken_from_four_texts(token_and_position_signal, draw):
     expect_signals(token_and_position_signal, draw, ROLE_MLPS, [(1, 2), (0, 1)])
 
@@ -3406,7 +3658,7 @@ def expect_number(value, expected, *, rule, look_at, what):
 # 4.26 faithfulness
 
 
-def expect_faithful(faithfulness, score, circuit, everything):
+def numbers_of(faithfulness, score, circuit, everything):
     result = faithfulness(circuit, everything, score)
     if not isinstance(result, dict) or set(result) != {"gap", "ratio", "recovered"}:
         complain(
@@ -3414,6 +3666,11 @@ def expect_faithful(faithfulness, score, circuit, everything):
             rule='a dictionary with the keys "gap", "ratio" and "recovered"',
             look_at="the `return` line",
         )
+    return result
+
+
+def expect_faithful(faithfulness, score, circuit, everything):
+    result = numbers_of(faithfulness, score, circuit, everything)
     whole, part, nothing = (score(frozenset(heads)) for heads in (everything, circuit, []))
     for key, expected, rule, what in (
         ("gap", whole - part, "the gap is F(M) - F(C), with its sign", "the gap"),
@@ -3432,6 +3689,50 @@ def expect_faithful(faithfulness, score, circuit, everything):
             look_at="the three sets that are scored (all heads, the circuit, no head), and what is divided by what",
             what=what,
         )
+
+
+def test_three_numbers_come_back_by_their_names(faithfulness, draw):
+    score, circuit, _ = toy_case(draw, layers=2, heads=5)
+    numbers_of(faithfulness, score, circuit, score.everything)
+
+
+def expect_one_of_the_numbers(result, key, expected, *, rule, look_at):
+    if not isinstance(result, dict) or key not in result:
+        complain(f"there is no {key!r} in {result!r:.60}", rule=rule, look_at="the keys of what comes back")
+    expect_number(result[key], expected, rule=rule, look_at=look_at, what=f"{key!r}")
+
+
+def test_the_gap_is_the_score_of_all_heads_less_that_of_the_circuit(faithfulness, draw):
+    score, circuit, _ = toy_case(draw, layers=3, heads=3, pairs=0.1)
+    expect_one_of_the_numbers(
+        faithfulness(circuit, score.everything, score),
+        "gap",
+        score(frozenset(score.everything)) - score(frozenset(circuit)),
+        rule="the gap is F(M) - F(C), with its sign",
+        look_at="which two sets are scored for the gap",
+    )
+
+
+def test_the_ratio_is_the_score_of_the_circuit_over_that_of_all_heads(faithfulness, draw):
+    score, circuit, _ = toy_case(draw, layers=4, heads=2, pairs=0.1)
+    expect_one_of_the_numbers(
+        faithfulness(circuit, score.everything, score),
+        "ratio",
+        score(frozenset(circuit)) / score(frozenset(score.everything)),
+        rule="the ratio is F(C) / F(M)",
+        look_at="what is divided by what",
+    )
+
+
+def test_with_all_heads_everything_is_recovered(faithfulness, draw):
+    score = ToyScore(draw, layers=3, heads=4, pairs=0.1)
+    expect_one_of_the_numbers(
+        faithfulness(score.everything[::-1], score.everything, score),
+        "recovered",
+        1.0,
+        rule="a circuit of all heads has come the whole way from F(∅) to F(M): 1",
+        look_at="what is above the line, F(C) - F(∅), and what is below it, F(M) - F(∅)",
+    )
 
 
 def test_faithfulness_compares_the_circuit_with_all_heads_and_with_none(faithfulness, draw):
@@ -3459,6 +3760,17 @@ def test_faithfulness_takes_generators_and_sets(faithfulness, draw):
 
 
 # 4.27 completeness
+
+
+def test_a_circuit_of_all_heads_is_complete(completeness, draw):
+    score = ToyScore(draw, layers=2, heads=4)
+    expect_number(
+        completeness(score.everything[::-1], [], score.everything, score),
+        0.0,
+        rule="where circuit and model are the same heads, nothing is between them",
+        look_at="which two scores are compared, and how",
+        what="the incompleteness of all heads",
+    )
 
 
 def test_incompleteness_is_the_distance_of_circuit_and_model_without_the_same_heads(completeness, draw):
@@ -3509,6 +3821,18 @@ def expect_minimality(minimality, score, circuit, head, subset):
         rule="|F(C∖(K ∪ {v})) - F(C∖K)|",
         look_at="the two sets: both lack K, and one of them v as well",
         what=f"the minimality of {head}",
+    )
+
+
+def test_a_head_that_does_nothing_has_a_minimality_of_0(minimality, draw):
+    score, circuit, subset = toy_case(draw, layers=2, heads=4, pairs=0.0)
+    score.weights[circuit[3]] = 0.0
+    expect_number(
+        minimality(circuit, circuit[3], subset, score),
+        0.0,
+        rule="where a score is the same with a head and without it, nothing is between the two",
+        look_at="which two scores are compared, and how",
+        what="the minimality of a head that changes no score",
     )
 
 
@@ -3581,6 +3905,22 @@ def expect_pruned(greedy_circuit, score, everything, *tolerances, look_at, once=
         )
 
 
+def test_within_an_endless_margin_everything_goes(greedy_circuit, draw):
+    score = ToyScore(draw, layers=2, heads=3, pairs=0.1)
+    expect_pruned(
+        greedy_circuit,
+        score,
+        score.everything,
+        5.0,
+        look_at="when the search stops, and what happens when no head is left",
+    )
+
+
+def test_without_a_margin_heads_that_matter_stay(greedy_circuit, draw):
+    score = ToyScore(draw, layers=2, heads=3, pairs=0.1)
+    expect_pruned(greedy_circuit, score, score.everything, 0.0, look_at="when the search stops")
+
+
 def test_heads_are_dropped_as_long_as_the_score_stays_near_that_of_all(greedy_circuit, draw):
     score = ToyScore(draw, layers=3, heads=3, pairs=0.3)
     expect_pruned(
@@ -3638,12 +3978,6 @@ def test_a_score_on_the_edge_of_the_margin_is_inside(greedy_circuit):
         *(0.25, 0.0),
         look_at="`>` where the distance is compared: stop before the score would be farther away than the margin",
     )
-
-
-def test_everything_may_go_and_nothing_may(greedy_circuit, draw):
-    score = ToyScore(draw, layers=2, heads=3, pairs=0.1)
-    expect_pruned(greedy_circuit, score, score.everything, 5.0, look_at="what happens when no head is left")
-    expect_pruned(greedy_circuit, score, score.everything, 0.0, look_at="when the search stops")
 
 
 def test_all_heads_may_be_gone_through_once_only(greedy_circuit, draw):

@@ -216,7 +216,10 @@ lines(
 # ]
 # [/exercise]
 def nearly_orthogonal(n_vectors: int, dim: int, steps: int, generator: torch.Generator) -> Float[Tensor, "vector dim"]:
-    """Vectors of length 1 that start in random directions and are pushed apart by `steps` steps of gradient descent."""
+    """Vectors of length 1 that start in random directions and are pushed apart by `steps` steps of gradient descent.
+
+    What comes back is plain numbers: no graph hangs on it.
+    """
     # BEGIN SOLUTION: random directions; descend on the fourth powers of the cosines of all pairs; length 1 at the end
     start = torch.randn(n_vectors, dim, generator=generator, device=generator.device)
     vectors = F.normalize(start.to(device), dim=-1).requires_grad_()
@@ -560,6 +563,7 @@ def train_toy_models(
     """The loss of every instance on each step's batch, taken before the step; `model` is trained in place.
 
     `make_batch` is called once per step. All instances train at once: what is minimised is the sum of their losses.
+    The losses that come back hang on no graph.
     """
     # BEGIN SOLUTION: for each step a batch, the losses on it, their sum backward, and a step of the optimizer
     losses = []
@@ -1845,7 +1849,10 @@ check(normalize_decoder)
 # ]
 # [/exercise]
 def remove_parallel_gradient(sae: SAE) -> None:
-    """Take out of each row of W_dec.grad what is parallel to the same row of W_dec, whatever that row's length."""
+    """Take out of each row of W_dec.grad what is parallel to the same row of W_dec, whatever that row's length.
+
+    The gradient that is left has no graph of its own.
+    """
     # BEGIN SOLUTION: project each row of the gradient on the row's unit direction, and subtract that
     with torch.no_grad():
         unit = F.normalize(sae.W_dec, dim=-1)
@@ -2498,7 +2505,7 @@ lines(
 # hints = [
 #     "For which z does the result change if z moves a little, and by how much? For which z may the threshold hear of it?",
 #     "forward: z * (z > threshold); keep z and the threshold, and the bandwidth. backward: to z, upstream where z > threshold; to the threshold, upstream times -threshold / bandwidth where |z - threshold| < bandwidth / 2, summed over all axes but the last; None.",
-#     "`z, threshold = ctx.saved_tensors`; `near = (z - threshold).abs() < ctx.bandwidth / 2`; `to_threshold = -(threshold / ctx.bandwidth) * near * upstream`, then `.sum(dim=tuple(range(z.ndim - 1)))`; `return upstream * (z > threshold), to_threshold, None`.",
+#     "`z, threshold = ctx.saved_tensors`; `near = (z - threshold).abs() < ctx.bandwidth / 2`; `to_threshold = -(threshold / ctx.bandwidth) * near * upstream`, then `.reshape(-1, z.shape[-1]).sum(dim=0)`; `return upstream * (z > threshold), to_threshold, None`.",
 # ]
 # [/exercise]
 class JumpReLU(torch.autograd.Function):
@@ -2522,7 +2529,7 @@ class JumpReLU(torch.autograd.Function):
         z, threshold = ctx.saved_tensors
         near = (z - threshold).abs() < ctx.bandwidth / 2
         to_threshold = -(threshold / ctx.bandwidth) * near * upstream
-        return upstream * (z > threshold), to_threshold.sum(dim=tuple(range(z.ndim - 1))), None
+        return upstream * (z > threshold), to_threshold.reshape(-1, z.shape[-1]).sum(dim=0), None
         # END SOLUTION
 
 
@@ -2569,7 +2576,7 @@ class Step(torch.autograd.Function):
         z, threshold = ctx.saved_tensors
         near = (z - threshold).abs() < ctx.bandwidth / 2
         to_threshold = -(1 / ctx.bandwidth) * near * upstream
-        return None, to_threshold.sum(dim=tuple(range(z.ndim - 1))), None
+        return None, to_threshold.reshape(-1, z.shape[-1]).sum(dim=0), None
         # END SOLUTION
 
 

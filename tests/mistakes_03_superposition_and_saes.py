@@ -3216,7 +3216,7 @@ MISTAKES = [
         "mean over examples",
         "the gradients of the threshold are averaged over examples; one threshold serves all of them, so they are summed",
         change=[
-            ("to_threshold.sum(dim=tuple(range(z.ndim - 1)))", "to_threshold.reshape(-1, z.shape[-1]).mean(dim=0)")
+            ("to_threshold.reshape(-1, z.shape[-1]).sum(dim=0)", "to_threshold.reshape(-1, z.shape[-1]).mean(dim=0)")
         ],
     ),
     Mistake(
@@ -3264,7 +3264,7 @@ MISTAKES = [
         "JumpReLU",
         "one number for all thresholds",
         "the sum runs over the features as well; each threshold hears of its own feature only",
-        change=[("to_threshold.sum(dim=tuple(range(z.ndim - 1)))", "to_threshold.sum().expand_as(threshold)")],
+        change=[("to_threshold.reshape(-1, z.shape[-1]).sum(dim=0)", "to_threshold.sum().expand_as(threshold)")],
     ),
     Mistake(
         "JumpReLU",
@@ -3356,7 +3356,7 @@ MISTAKES = [
         "mean over examples",
         "the gradients of the threshold are averaged over examples; one threshold serves all of them, so they are summed",
         change=[
-            ("to_threshold.sum(dim=tuple(range(z.ndim - 1)))", "to_threshold.reshape(-1, z.shape[-1]).mean(dim=0)")
+            ("to_threshold.reshape(-1, z.shape[-1]).sum(dim=0)", "to_threshold.reshape(-1, z.shape[-1]).mean(dim=0)")
         ],
     ),
     Mistake(
@@ -3387,7 +3387,7 @@ MISTAKES = [
         "Step",
         "one number for all thresholds",
         "all thresholds get one and the same sum; sum over the examples, not over d_sae",
-        change=[("to_threshold.sum(dim=tuple(range(z.ndim - 1)))", "to_threshold.sum().expand_as(threshold)")],
+        change=[("to_threshold.reshape(-1, z.shape[-1]).sum(dim=0)", "to_threshold.sum().expand_as(threshold)")],
     ),
     Mistake(
         "Step",

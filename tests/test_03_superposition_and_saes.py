@@ -2698,8 +2698,9 @@ def test_examples_are_drawn_by_the_square_of_their_loss(resample_dead, draw):
         look_at="the weights of the draw (one square for the distance, one more for the loss), and one draw for each feature",
         axes="example",
         what="the share of features that got each example",
-        atol=0.045,
+        atol=0.06,  # nearly 8 standard errors
         rtol=0.0,
+        chance=True,
     )
 
 
@@ -3776,7 +3777,7 @@ def expect_recovered(loss_recovered, model, sae, hook_name, tokens):
         rule="(CE ablated - CE with the SAE) / (CE ablated - CE clean); position 0 stays, and is not in the mean",
         look_at="the three replacements, what happens at position 0, and the order of the differences",
         what="the loss recovered",
-        atol=2e-4,
+        atol=1e-3,  # a quotient of small differences
         rtol=1e-3,
     )
 
@@ -3823,7 +3824,7 @@ def test_a_perfect_sae_recovers_all_and_one_that_knows_only_the_mean_nothing(los
             rule="1 where the model loses nothing by the SAE, 0 where it loses as much as by the mean activation",
             look_at="the baseline, and the order of the differences",
             what=what,
-            atol=1e-4,
+            atol=1e-3,
         )
 
 

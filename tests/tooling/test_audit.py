@@ -278,10 +278,11 @@ def test_a_comparison_is_watched_only_while_somebody_watches(monkeypatch):
     seen = []
     rule = torch.tensor([1.0, 2.0, torch.inf])
     expect_close(rule, rule)
-    monkeypatch.setattr(compare, "watch", seen.append)
+    monkeypatch.setattr(compare, "watch", lambda *told: seen.append(told))
     expect_close(rule + torch.tensor([0.0, 0.1, 0.0]), rule, atol=0.4, rtol=0.0)
-    expect_close(rule, rule)
-    assert seen == pytest.approx([0.25, 0.0])
+    expect_close(rule, rule, chance=True)
+    assert [share for share, _ in seen] == pytest.approx([0.25, 0.0])
+    assert [chance for _, chance in seen] == [False, True]
 
 
 def test_margins_are_found_over_seeds_and_threads(tiny, capsys):
@@ -297,3 +298,15 @@ def test_margins_are_found_over_seeds_and_threads(tiny, capsys):
     assert "2 tests compare numbers" in said
     assert "0.6  test_differences_within_a_row_stay" in said
     assert "0 of 12 checks refused" in said and "1 of them above 0.1" in said
+
+
+@pytest.mark.parametrize(("allowed", "status"), [(0.8, 0), (0.5, 1)])
+def test_what_differs_by_chance_may_come_nearer_to_the_tolerance(tiny, capsys, allowed, status):
+    tiny.checker.write_text(
+        tiny.checker.read_text().replace(
+            "expect_close(centre(x).diff(dim=-1), x.diff(dim=-1),",
+            f"expect_close(centre(x).diff(dim=-1) + 0.3, x.diff(dim=-1), chance=True, atol={allowed}, rtol=0,",
+        )
+    )
+    assert stability.stability(tiny, None, n_seeds=1, jobs=1) == status
+    assert "by chance" in capsys.readouterr().out

@@ -6,10 +6,15 @@ That the solutions pass is what `pytest tests/test_NN_name.py` itself shows.
 from functools import lru_cache
 
 import pytest
+import torch
 
 from utils import course
-from utils.checking import prove
+from utils.checking import plugin, prove
+from utils.checking.border import Border
+from utils.checking.cells import read_cells
+from utils.checking.complaints import Complaint
 from utils.checking.mistakes import load_mistakes, load_right_answers
+from utils.checking.run import Submission, run
 from utils.paths import REPO
 
 CHAPTERS = course.chapters()
@@ -93,3 +98,22 @@ def test_the_readme_states_the_counts_that_are_true(chapter):
     assert f"Chapter {chapter.number} has {len(chapter.exercises)} exercises." in readme
     assert f"know {len(load_mistakes(chapter))} mistakes by name" in readme
     assert f"tried on {len(load_right_answers(chapter))} further right answers" in readme
+
+
+def test_a_stub_is_called_once_however_many_tests_it_has(tiny):
+    stub = Submission("stub", cells=read_cells(tiny.student_notebook), focus=["centre"])
+    results = run(tiny, [stub], device="cpu")
+    assert len(results) > 1 and {result.complaint.kind for result in results} == {"unwritten"}
+    assert sum(len(result.transcript.entries) for result in results) == 1
+
+
+def test_a_method_that_is_not_written_leaves_the_others_to_be_tested():
+    border, cache = Border(torch.device("cpu")), Submission("half written", objects={"Cache": object})
+    unwritten = Complaint("1.2 Cache: not written yet", kind="unwritten")
+    border.transcript.note("Cache.append", "raised NotImplementedError")
+    plugin._remember_stub(cache, unwritten, border)
+    assert cache.get("Cache") is object
+    border.transcript.note("Cache", "raised NotImplementedError")
+    plugin._remember_stub(cache, unwritten, border)
+    with pytest.raises(Complaint):
+        cache.get("Cache")

@@ -14,7 +14,7 @@ from utils.checking.complaints import Complaint, Picture
 
 # Told of every comparison of numbers, while `circuits audit --stability` measures: the largest difference as a share of
 # what was allowed.
-watch: Callable[[float], None] | None = None
+watch: Callable[[float, bool], None] | None = None
 
 PICTURE_LIMIT = 24  # rows and columns: more cannot be read in a card
 
@@ -31,11 +31,13 @@ def expect_close(
     dtype: torch.dtype | None = None,
     picture: bool | Callable[[Tensor, Tensor], Picture] = True,
     what: str = "the result",
+    chance: bool = False,
 ) -> None:
     """Fail with a sentence unless ``actual`` equals ``expected`` up to ``atol + rtol * |expected|``.
 
     The order is: kind, shape, dtype, device, NaN, infinity, values; nothing is broadcast. Any floating dtype is
-    welcome unless ``dtype`` names one. ``axes`` names the axes ("batch head query key") for the messages.
+    welcome unless ``dtype`` names one. ``axes`` names the axes ("batch head query key") for the messages. With ``chance``, right
+    answers differ by what they drew (the authors' measurements of margins want to know).
     """
     expected = torch.as_tensor(expected)
     if isinstance(actual, (int, float)) and not isinstance(actual, bool) and expected.ndim == 0:
@@ -57,7 +59,7 @@ def expect_close(
     yours, rules = actual.to(wide), expected.to(wide)
     names = axes.split()
     if watch is not None:
-        watch(_share_of_allowed(yours, rules, atol, rtol))
+        watch(_share_of_allowed(yours, rules, atol, rtol), chance)
     bad = ~torch.isclose(yours, rules, atol=atol, rtol=rtol, equal_nan=True)
     if not bad.any():
         return

@@ -133,6 +133,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> pytes
     elif error is not None:
         result.complaint = result.complaint or _as_complaint(error, objects)
         outcome, longrepr = "failed", str(result.complaint)
+        _remember_stub(submission, result.complaint, item.stash.get(BORDER, None))
     if call.when == "teardown":
         border = item.stash.get(BORDER, None)
         if border is not None:
@@ -208,6 +209,14 @@ def _as_complaint(error: BaseException, objects: tuple[str, ...]) -> Complaint:
         kind="checker",
         frames=tuple(learner_frames(error)),
     )
+
+
+def _remember_stub(submission: Submission, complaint: Complaint, border: Border | None) -> None:
+    """What has said that it is not written stays so: the next tests need not build anything to hear it again."""
+    if complaint.kind == "unwritten" and border is not None and border.transcript.entries:
+        called, _ = border.transcript.entries[-1]
+        if complaint.seen.split(": ")[0].split(" ")[-1] == called:  # and not a method of it, as others may be written
+            submission.refuse(called, complaint)
 
 
 def _clean(model: torch.nn.Module) -> None:

@@ -82,6 +82,10 @@ class Submission:
                 raise
         return self._objects[name]
 
+    def refuse(self, name: str, complaint: Complaint) -> None:
+        """From now on, whoever asks for the object called ``name`` gets this complaint."""
+        self._complaints[name] = complaint
+
 
 @dataclass
 class TestResult:

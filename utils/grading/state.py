@@ -19,32 +19,37 @@ class Snapshot:
     value: Tensor
     needs_gradient: bool
     gradient: Tensor | None
+    gradient_on_graph: bool = False
 
     @classmethod
     def of(cls, tensor: Tensor) -> Snapshot:
         gradient = tensor.grad if tensor.is_leaf else None
         copied = None if gradient is None else gradient.detach().clone()
-        return cls(tensor.detach().clone(), tensor.requires_grad and tensor.is_leaf, copied)
+        on_graph = gradient is not None and gradient.requires_grad
+        return cls(tensor.detach().clone(), tensor.requires_grad and tensor.is_leaf, copied, on_graph)
 
     @classmethod
     def read(cls, content: Any) -> Snapshot:
         """From what `sent` made of one; ValueError if it is something else."""
-        if type(content) is not tuple or len(content) != 3:
-            raise ValueError("a tensor's state has other parts than value, needs a gradient, gradient")
-        value, needs_gradient, gradient = content
+        if type(content) is not tuple or len(content) != 4:
+            raise ValueError(
+                "a tensor's state has other parts than value, needs a gradient, gradient, is that on a graph"
+            )
+        value, needs_gradient, gradient, on_graph = content
         fitting = (
             gradient is None
             or isinstance(gradient, Tensor)
             and isinstance(value, Tensor)
             and gradient.shape == value.shape
         )
-        if not isinstance(value, Tensor) or type(needs_gradient) is not bool or not fitting:
-            raise ValueError("a tensor's state is not made of a tensor, a truth value and a gradient of the same shape")
-        return cls(value, needs_gradient and (value.is_floating_point() or value.is_complex()), gradient)
+        if not isinstance(value, Tensor) or not fitting or {type(needs_gradient), type(on_graph)} != {bool}:
+            raise ValueError("a tensor's state is not made of a tensor, truth values and a gradient of the same shape")
+        continuous = value.is_floating_point() or value.is_complex()
+        return cls(value, needs_gradient and continuous, gradient, on_graph and continuous)
 
     @property
     def sent(self) -> tuple:
-        return self.value, self.needs_gradient, self.gradient
+        return self.value, self.needs_gradient, self.gradient, self.gradient_on_graph
 
     def still_holds(self, tensor: Tensor) -> bool:
         gradient = tensor.grad if tensor.is_leaf else None
@@ -53,6 +58,7 @@ class Snapshot:
             and _equal(tensor, self.value)
             and (gradient is None) == (self.gradient is None)
             and (gradient is None or _equal(gradient, self.gradient))
+            and (gradient is not None and gradient.requires_grad) == self.gradient_on_graph
         )
 
     def put_into(self, tensor: Tensor) -> None:
@@ -65,6 +71,8 @@ class Snapshot:
         if tensor.is_leaf:
             tensor.requires_grad_(self.needs_gradient)
             tensor.grad = None if self.gradient is None else self.gradient.detach().clone().to(tensor)
+            if self.gradient_on_graph and tensor.grad is not None:
+                tensor.grad.requires_grad_()
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:

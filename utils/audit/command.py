@@ -44,13 +44,16 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--check", action="store_true", help=f"write nothing; judge {SAMPLE} known ones again (for CI)")
     parser.add_argument("--stability", action="store_true", help="run the solutions on 200 seeds, with 1 and 2 threads")
     parser.add_argument("--seeds", type=int, default=200, help="how many seeds --stability tries (default 200)")
+    parser.add_argument("--first-seed", type=int, default=0, help="the first of them, to go on elsewhere (default 0)")
     options = parser.parse_args(argv)
     chapters = _chapters(options.chapter, options.exercise)
     if options.stability:
         from utils.audit.stability import stability
 
-        return max([stability(chapter, options.exercise, options.seeds, options.jobs) for chapter in chapters])
-    choices = {name: value for name, value in vars(options).items() if name not in ("chapter", "stability", "seeds")}
+        how = options.seeds, options.jobs, options.first_seed
+        return max([stability(chapter, options.exercise, *how) for chapter in chapters])
+    others = ("chapter", "stability", "seeds", "first_seed")
+    choices = {name: value for name, value in vars(options).items() if name not in others}
     return max([audit(chapter, **choices) for chapter in chapters])
 
 

@@ -37,13 +37,14 @@ class Trial:
         return f"seed {self.seed}, {self.threads} thread{'s' if self.threads > 1 else ''}"
 
 
-def stability(chapter: Chapter, exercise: str | None, n_seeds: int, jobs: int) -> int:
+def stability(chapter: Chapter, exercise: str | None, n_seeds: int, jobs: int, first_seed: int = 0) -> int:
     """Print what was refused and the tightest margins; 1 if anything was refused or a margin is too small."""
-    trials = list(try_seeds(chapter, exercise, n_seeds, jobs))
+    trials = list(try_seeds(chapter, exercise, range(first_seed, first_seed + n_seeds), jobs))
     refused = [trial for trial in trials if trial.complaint]
     tightest = margins(trials)
     tests = {trial.test for trial in trials}
-    print(f"Chapter {chapter.number}: {len(tests)} tests, {n_seeds} seeds, {' and '.join(map(str, THREADS))} threads")
+    seeds = f"seeds {first_seed} to {first_seed + n_seeds - 1}"
+    print(f"Chapter {chapter.number}: {len(tests)} tests, {seeds}, {' and '.join(map(str, THREADS))} threads")
     for trial in refused:
         print(f"  refused: {trial.test}, {trial.where}: {' '.join(trial.complaint.split())}")
     compared = (
@@ -66,15 +67,15 @@ def margins(trials: list[Trial]) -> list[Trial]:
     return sorted(worst.values(), key=lambda trial: -trial.share)
 
 
-def try_seeds(chapter: Chapter, exercise: str | None, n_seeds: int, jobs: int) -> Iterator[Trial]:
+def try_seeds(chapter: Chapter, exercise: str | None, seeds: range, jobs: int) -> Iterator[Trial]:
     context = multiprocessing.get_context("spawn")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two threads that spin would keep each other waiting
-    tasks = [(chapter.name, str(chapter.root), exercise, seed) for seed in range(n_seeds)]
+    tasks = [(chapter.name, str(chapter.root), exercise, seed) for seed in seeds]
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
         for number, trials in enumerate(pool.map(_try_seed, tasks), start=1):
             yield from trials
             if number % KEEP_POSTED == 0:
-                print(f"  {number} of {n_seeds} seeds", file=sys.stderr, flush=True)
+                print(f"  {number} of {len(seeds)} seeds", file=sys.stderr, flush=True)
 
 
 def _try_seed(task: tuple[str, str, str | None, int]) -> list[Trial]:

@@ -3363,13 +3363,13 @@ MISTAKES = [
         "Step",
         "gradient to z",
         "the estimate is sent to z as well, with the sign turned round; the encoder must not hear of the penalty",
-        change=[("return None, to_threshold.sum", "return -to_threshold, to_threshold.sum")],
+        change=[("return None, to_threshold.reshape", "return -to_threshold, to_threshold.reshape")],
     ),
     Mistake(
         "Step",
         "straight through to z",
         "upstream is passed on to z where it is above its threshold; a step sends nothing to z",
-        change=[("return None, to_threshold.sum", "return upstream * (z > threshold), to_threshold.sum")],
+        change=[("return None, to_threshold.reshape", "return upstream * (z > threshold), to_threshold.reshape")],
     ),
     Mistake(
         "Step",

@@ -3186,7 +3186,7 @@ def test_away_from_the_threshold_gradients_are_the_slopes_of_the_forward(JumpReL
 
 
 def test_the_threshold_hears_from_what_lies_in_the_window(JumpReLU, draw):
-    for shape, bandwidth in (((BATCH,), 0.5), ((3, 4), 0.2), ((BATCH,), 1.4)):
+    for shape, bandwidth in (((BATCH,), 0.5), ((3, 4), 0.2), ((BATCH,), 1.4), ((), 0.9)):
         z, threshold = jumps(draw, *shape)
         upstream = draw.normal(*z.shape).double()
         to_z, to_threshold = JumpReLU.gradients(z, threshold, bandwidth, upstream=upstream)
@@ -3291,7 +3291,7 @@ def test_a_step_sends_nothing_to_z(Step, draw):
 
 
 def test_the_threshold_of_a_step_hears_from_what_lies_in_the_window(Step, draw):
-    for shape, bandwidth in (((BATCH,), 0.5), ((3, 4), 0.2), ((BATCH,), 1.4)):
+    for shape, bandwidth in (((BATCH,), 0.5), ((3, 4), 0.2), ((BATCH,), 1.4), ((), 0.9)):
         z, threshold = jumps(draw, *shape)
         upstream = draw.normal(*z.shape).double()
         _, to_threshold = Step.gradients(z, threshold, bandwidth, upstream=upstream)

@@ -21,6 +21,7 @@ from utils.refusal import CannotDo
 
 KEEP_EVERY = 100  # verdicts, after which they are written into the file
 SAMPLE = 40  # mutants of a chapter that --check judges again, though their verdicts are known: always the same ones
+SAMPLED = 6  # exercises that these are of: to get ready for one takes longer than to judge its mutants
 
 
 def main(argv: list[str]) -> int:
@@ -137,8 +138,10 @@ def judge_waiting(
 
 
 def sample(mutants: list[Mutant]) -> list[Mutant]:
-    """A few mutants, the same ones as long as they exist: those with the smallest hashes."""
-    return sorted(mutants, key=lambda mutant: mutant.hash)[:SAMPLE]
+    """A few mutants of a few exercises, the same ones as long as they exist: those with the smallest hashes."""
+    ordered = sorted(mutants, key=lambda mutant: mutant.hash)
+    exercises = list(dict.fromkeys(mutant.exercise for mutant in ordered))[:SAMPLED]
+    return [mutant for mutant in ordered if mutant.exercise in exercises][:SAMPLE]
 
 
 def aims(total: Tally) -> list[str]:

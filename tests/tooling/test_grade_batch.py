@@ -1,8 +1,12 @@
 """Grading many submissions in processes of this machine: what becomes of each, whatever happens to a process."""
 
 import concurrent.futures
+import json
 import multiprocessing
 import os
+import signal
+import socket
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -15,6 +19,7 @@ from utils.grading.batch import Outcome, drain, grade_here
 from utils.grading.records import Conditions
 from utils.grading.tasks import Task
 from utils.grading.version import checker_version
+from utils.paths import REPO
 from utils.refusal import CannotDo
 
 
@@ -46,6 +51,24 @@ def stub(chapter):
 
 def wrong(chapter):
     return solution(chapter).replace("return x - loss", "print('adding')\n    return x + loss")
+
+
+def test_the_parent_of_the_workers_ends_quietly_when_the_grader_is_gone_before_it_answers(tmp_path):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    options = {"own_processes": False, "memory": 2.0, "seconds": 100, "device": "cpu", "modules": []}
+    command = [sys.executable, "-m", "utils.grading.zygote", str(theirs.fileno()), json.dumps(options)]
+    surroundings = os.environ | {"HOME": str(tmp_path), "PYTHONPATH": str(REPO)}
+    parent = subprocess.Popen(
+        command, pass_fds=[theirs.fileno()], env=surroundings, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    theirs.close()
+    assert ours.recv(4096)
+    end, _ = socket.socketpair()
+    os.kill(parent.pid, signal.SIGSTOP)  # so that it answers when nobody listens any more
+    socket.send_fds(ours, [b'{"ask": "fork"}'], [end.fileno()])
+    ours.close()
+    os.kill(parent.pid, signal.SIGCONT)
+    assert parent.communicate(timeout=60)[1] == "" and parent.returncode == 0
 
 
 # ── One submission ────────────────────────────────────────────────────────────────────────────────────────────────

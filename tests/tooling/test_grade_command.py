@@ -150,6 +150,8 @@ def test_a_seed_is_drawn_where_none_is_given_and_kept_when_a_run_resumes(submiss
         (["--format", "canvas=nowhere.csv"], "there is no gradebook nowhere.csv"),
         (["--format", "html=x"], "takes no file"),
         (["--column", "one=A"], "give a chapter and the head of its column"),
+        (["--column", "8=A"], "there is no chapter '8'"),
+        (["--column", "1=A"], "needs --format canvas=FILE"),
         (["--chapter", "8"], "there is no chapter '8'"),
         (["--exercise", "1.9"], "there is no exercise '1.9'"),
         (["--weights", "nowhere"], "the weights in nowhere cannot be read"),
@@ -177,10 +179,17 @@ def test_a_gradebook_that_does_not_fit_is_refused_before_anything_is_graded(subm
 
 
 @pytest.mark.parametrize("arguments", [["--timeout", "0"], ["--memory", "nan"], ["--jobs", "0"], ["--jobs", "two"], []])
-def test_numbers_that_make_no_sense_are_refused(submissions, arguments):
+def test_numbers_that_make_no_sense_are_refused(submissions, arguments, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["grade", *([str(submissions)] if arguments else []), *arguments])
     assert ended.value.code == 2
+    assert not arguments or f"{arguments[1]!r} is no" in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_there_is_refused_once_for_the_whole_class(submissions, tmp_path, capsys):
+    asked = ["grade", str(submissions), "--out", str(tmp_path / "out"), "--device", "gpu", "--jobs", "1"]
+    assert cli.main(asked) == 2
+    assert capsys.readouterr().err.count("--device gpu: device 'gpu' cannot be used here") == 1
 
 
 def test_a_folder_without_submissions_is_refused(tmp_path, capsys):

@@ -5,6 +5,7 @@ import io
 import json
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -112,6 +113,29 @@ def test_the_room_is_stuck_where_most_have_it_wrong_not_where_something_below_is
         "nothing handed in": 1,
     }
     assert results.furthest == {"1.2": 2, "1.1": 1}
+
+
+def test_what_nobody_defined_is_nothing_that_somebody_has_wrong(tmp_path):
+    failure = record("ada", "1.1", "failed").first_failure
+    gone = replace(failure, kind="missing", seen="object_1 is not defined at the top level of the submission")
+    garbled = replace(gone, seen="object_1 cannot be read: syntax error in cell 3")
+    results = results_of(
+        replace(record("ada", "1.1", "failed"), tests=[gone]),
+        replace(record("ada", "1.2", "failed"), tests=[replace(gone, objects=["object_1", "object_2"])]),
+        replace(record("ben", "1.1", "failed"), tests=[garbled]),
+    )
+    ada, ben = results.learners
+    states = [ada.state(one) for one in ONE.exercises[:2]] + [ben.state(ONE.exercises[0])]
+    assert states == ["not defined", "built on what does not pass", "failed"]
+    assert [one.number for one in results.stuck()] == ["1.1"] and results.counts["1.1"]["failed"] == 1
+    page = Elements(pages.write_learner_page(results, ada, tmp_path).read_text())
+    assert gone.seen in page.text and page.text.count(gone.sentence) == 1  # the tests of 1.2, not those of 1.1
+
+
+def test_a_file_that_cannot_be_read_is_told_once_on_the_page(tmp_path):
+    results = results_of(record("cho", "1.1", "unreadable"), record("cho", "1.2", "unreadable"))
+    page = Elements(pages.write_learner_page(results, results.learners[0], tmp_path).read_text())
+    assert page.text.count("seen by cho") == 1
 
 
 def test_the_commonest_mistake_comes_first_with_who_made_it(results):

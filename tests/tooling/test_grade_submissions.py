@@ -224,6 +224,20 @@ def test_where_results_go_is_no_learner(tmp_path, hand_in):
     assert found(collected) == [("ada", 1, "ada_chapter1.py")] and set(collected.learners) == {"ada"}
 
 
+def test_what_lies_loose_and_is_no_notebook_is_told_but_not_the_teachers_own_tables(tmp_path):
+    for name in ("ada_ch1.pdf", "ben.zip", "cho_01_first_things.ipynb.txt", "DAN.IPYNB", "export.csv", "points.txt"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "eve").symlink_to(tmp_path.parent)
+    told = dict(collect([tmp_path], CHAPTERS).left_out)
+    assert told == {
+        "ada": "ada_ch1.pdf: it is neither .ipynb nor .py",
+        "ben": "ben.zip: it is neither .ipynb nor .py",
+        "cho": "cho_01_first_things.ipynb.txt: it is neither .ipynb nor .py",
+        "DAN": "DAN.IPYNB: it is neither .ipynb nor .py",
+        "eve": "eve: a link, and links are not followed",
+    }
+
+
 def test_a_path_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(CannotDo, match="there is no file or folder"):
         collect([tmp_path / "nowhere"], CHAPTERS)

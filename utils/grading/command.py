@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import secrets
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from utils import course
@@ -25,7 +26,10 @@ FORMATS = ("html", "csv", "junit", "nbgrader", "canvas", "gradescope")
 def main(argv: list[str]) -> int:
     """Exit status 0 if everything was graded, whatever the marks; 1 if something could not be; 2 if nothing was tried."""
     options = _parser().parse_args(argv)
-    formats, columns = _formats(options.format), _columns(options.column)
+    formats = _formats(options.format)
+    columns = _columns(options.column)
+    if columns and "canvas" not in formats:
+        raise CannotDo("--column says where points go in Canvas's gradebook: it needs --format canvas=FILE")
     worth = points_of(course.chapters(), options.weights)
     scopes = _scopes(options.chapter, options.exercise)
     collected = collect(options.paths, course.chapters(), [scope.chapter for scope in scopes], apart=options.out)
@@ -188,6 +192,7 @@ def _columns(named: list[str]) -> dict[int, str]:
         number, _, head = text.partition("=")
         if not number.isdecimal() or not head:
             raise CannotDo(f"--column {text}: give a chapter and the head of its column, as in --column 1='Homework 1'")
+        course.chapter(number)  # NotInCourse where there is none
         columns[int(number)] = head
     return columns
 
@@ -202,13 +207,14 @@ def _conditions(options: argparse.Namespace, scopes: list[ChapterScope], records
 
 
 def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1e6:
-        raise ValueError
-    return value
+    with suppress(ValueError):
+        if 0 < (value := float(text)) < 1e6:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
 
 
 def _at_least_one(text: str) -> int:
-    if int(text) < 1:
-        raise ValueError
-    return int(text)
+    with suppress(ValueError):
+        if (value := int(text)) >= 1:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")

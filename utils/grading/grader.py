@@ -54,7 +54,7 @@ class Grader:
         self.zygote = Zygote(
             memory=memory,
             seconds=time_limit(timeout, exercises),
-            device=str(choose_device(self.device)),
+            device=_device(self.device),
             modules=imported_modules(),
             require_sandbox=require_sandbox,
         )
@@ -116,6 +116,14 @@ class Grader:
             return side.open()
         except Complaint as complaint:
             return f"{side.name} cannot be read: {complaint.seen}"
+
+
+def _device(name: str) -> str:
+    """CannotDo where this machine has none of that name: no submission would fare better."""
+    try:
+        return str(choose_device(name))
+    except ValueError as error:
+        raise CannotDo(f"--device {name}: {error}") from None
 
 
 class _Graded:

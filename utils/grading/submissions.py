@@ -22,6 +22,7 @@ from utils.refusal import CannotDo
 LARGEST = 64 * 2**20  # bytes; a notebook of this course with all its figures has less than one
 SUFFIXES = (".ipynb", ".py")
 DEFINED = re.compile(r'(?:^|"|\\n)(?:async def|def|class) (\w+)', re.MULTILINE)  # in Python, and in a notebook's JSON
+TEACHERS = (".csv", ".txt", ".xlsx")  # gradebooks and weights that lie beside the submissions are nobody's work
 NO_SUBMISSIONS = ("__pycache__", "__MACOSX")
 
 # What Canvas and Moodle put before or after a learner's name when a teacher downloads all submissions
@@ -135,8 +136,13 @@ def _found_under(path: Path, chapters: list[Chapter], collected: Collected, apar
             continue
         if not entry.is_symlink() and entry.is_dir():
             yield from _in_learners_folder(entry, path, chapters, collected)
-        elif entry.suffix in SUFFIXES:
+        elif entry.suffix in SUFFIXES or entry.is_symlink():
             yield from _unless_linked(_whose(entry, path, chapters), collected)
+        elif entry.suffix.lower() not in TEACHERS or Path(entry.stem).suffix in SUFFIXES:
+            named = entry.with_suffix("") if Path(entry.stem).suffix in SUFFIXES else entry  # ada.ipynb.txt
+            whose = _whose(named, path, chapters)
+            collected.left_out.append((whose.name, f"{one_line(entry.name)}: it is neither .ipynb nor .py"))
+            collected.learners.setdefault(whose.name, whose.ids)
 
 
 def _in_learners_folder(folder: Path, under: Path, chapters: list[Chapter], collected: Collected) -> Iterator[_Found]:

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from utils.atomic_write import write_atomically
 from utils.grading.points import shown
 from utils.grading.reports.results import (
+    ABSENT,
     BLOCKED,
     FAILED,
     NOT_GRADED,
@@ -26,8 +27,26 @@ from utils.grading.reports.results import (
     LearnerResults,
 )
 
-MARKS = {PASSED: "✓", FAILED: "✗", BLOCKED: "↓", UNWRITTEN: "·", UNREADABLE: "!", NOT_GRADED: "?", NOTHING: ""}
-CLASSES = {PASSED: "p", FAILED: "f", BLOCKED: "b", UNWRITTEN: "u", UNREADABLE: "f", NOT_GRADED: "f", NOTHING: "u"}
+MARKS = {
+    PASSED: "✓",
+    FAILED: "✗",
+    BLOCKED: "↓",
+    UNWRITTEN: "·",
+    ABSENT: "–",
+    UNREADABLE: "!",
+    NOT_GRADED: "?",
+    NOTHING: "",
+}
+CLASSES = {
+    PASSED: "p",
+    FAILED: "f",
+    BLOCKED: "b",
+    UNWRITTEN: "u",
+    ABSENT: "u",
+    UNREADABLE: "f",
+    NOT_GRADED: "f",
+    NOTHING: "u",
+}
 MOST_MISTAKES = 20
 
 
@@ -92,6 +111,7 @@ def _part(results: ClassResults, learner: LearnerResults, scope: Any) -> dict[st
         "scope": scope,
         "piece": piece,
         "rows": [(exercise, records.get(exercise.number)) for exercise in scope.exercises],
+        "unreadable": next((one.first_failure.seen for one in records.values() if one.state == UNREADABLE), ""),
         "sha256": next((record.key.sha256 for record in records.values()), ""),
         "solved": solved,
         "points": learner.points(scope.exercises, results.worth),

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from utils.course import Chapter, Exercise
-from utils.grading.records import Conditions, Key, Record
+from utils.grading.records import Conditions, Key, Record, TestOutcome
 
 PASSED, FAILED, UNWRITTEN, UNREADABLE = "passed", "failed", "not written", "unreadable"
 BLOCKED = "built on what does not pass"
+ABSENT = "not defined"
+NOWHERE = "{} is not defined at the top level of the submission"  # what utils/checking/slicing.py says of such a name
 NOT_GRADED, NOTHING = "not graded", "nothing handed in"
 
 
@@ -26,6 +28,7 @@ class Mark:
     mistake: str = ""
     sentence: str = ""
     failed_test: str = ""
+    absent: str = ""  # what the first test to fail did not find in the file at all
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class LearnerResults:
         if piece is None:
             return NOTHING
         mark = piece.marks.get(exercise.number)
+        if mark and mark.absent in exercise.objects:
+            return ABSENT
         return mark.state if mark else NOT_GRADED
 
     def solved(self, exercises: list[Exercise]) -> int:
@@ -130,11 +135,18 @@ class ClassResults:
 
 
 def mark_of(record: Record) -> Mark:
-    """A failure of something that a broken or unwritten exercise is part of says nothing about this exercise."""
+    """A failure of something that a broken, unwritten or absent exercise is part of says nothing about this exercise."""
     failure = record.first_failure
+    absent = _absent(failure) if failure is not None else ""
     state = UNWRITTEN if record.state == "unwritten" else record.state
-    if state == FAILED and (record.broken_below or (failure is not None and failure.kind == "unwritten")):
+    if state == FAILED and (absent or record.broken_below or (failure is not None and failure.kind == "unwritten")):
         state = BLOCKED
     told = record.mistake or {}
     sentence = failure.sentence if failure is not None else ""
-    return Mark(state, told.get("name", ""), told.get("sentence", ""), sentence)
+    return Mark(state, told.get("name", ""), told.get("sentence", ""), sentence, absent)
+
+
+def _absent(failure: TestOutcome) -> str:
+    """The object of which there is no definition, not even one that cannot be read; empty where all are there."""
+    names = failure.objects if failure.kind == "missing" else ()
+    return next((name for name in names if failure.seen == NOWHERE.format(name)), "")

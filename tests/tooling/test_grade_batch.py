@@ -113,6 +113,11 @@ def test_every_record_says_under_which_level_and_conditions_it_was_made(graded):
         assert record.key.sha256 == f"hash of {learner}"
 
 
+def test_an_exercise_takes_as_long_as_its_own_tests(graded):
+    for record in graded.values():
+        assert record.seconds == pytest.approx(sum(test.seconds for test in record.tests), abs=1e-3)
+
+
 def test_a_notebook_that_is_none_is_unreadable(tiny_of_module, grade_one):
     conditions = Conditions(checker_version(tiny_of_module))
     for content in (b"{", b"\xff\xfe", b"[]", b"null"):

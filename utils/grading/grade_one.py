@@ -76,15 +76,14 @@ def _graded(grader: Grader, task: Task) -> list[Record]:
     with tempfile.TemporaryDirectory(prefix="circuits-grade-") as folder:
         path = Path(folder) / _file_name(task.file)
         path.write_bytes(task.content)
-        records, start = [], time.monotonic()
-        for exercise, report in zip(task.exercises, grader.grade(path, task.chapter, task.exercises), strict=True):
-            now = time.monotonic()
-            records.append(record_of(report, task.key(exercise), task.file, grader.level, now - start))
-            start = now
-    return records
+        reports = grader.grade(path, task.chapter, task.exercises)
+        return [
+            record_of(report, task.key(exercise), task.file, grader.level)
+            for exercise, report in zip(task.exercises, reports, strict=True)
+        ]
 
 
-def record_of(report: Any, key: Key, file: str, level: str, seconds: float) -> Record:
+def record_of(report: Any, key: Key, file: str, level: str) -> Record:
     """What a report says, as plain data: no text longer than a page, no picture larger than one can see."""
     complaint = report.complaint
     mistake = report.mistake
@@ -98,7 +97,7 @@ def record_of(report: Any, key: Key, file: str, level: str, seconds: float) -> R
         broken_below=[plain(name) for name in report.broken_below],
         picture=_picture(complaint.picture) if complaint is not None and complaint.picture is not None else None,
         printed=plain(report.printed),
-        seconds=round(seconds, 4),
+        seconds=round(sum(result.seconds for result in report.results), 4),
         graded=_now(),
     )
 

@@ -82,7 +82,7 @@ class Record:
     broken_below: list[str] = field(default_factory=list)
     picture: dict[str, Any] | None = None  # yours, rule, axes, caption
     printed: str = ""
-    seconds: float = 0.0
+    seconds: float = 0.0  # of its own tests
     graded: str = ""  # when, in UTC
 
     @property

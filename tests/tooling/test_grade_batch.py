@@ -156,7 +156,9 @@ def test_the_version_changes_with_the_checkers(tiny):
 # ── Many ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_processes_grade_every_submission_once(tiny_of_module):
+@pytest.mark.parametrize("life", [100, 2])
+def test_processes_grade_every_submission_once(tiny_of_module, monkeypatch, life):
+    monkeypatch.setattr(batch, "LIFE", life)
     texts = [solution(tiny_of_module), wrong(tiny_of_module), stub(tiny_of_module)]
     files = {f"learner{number}": texts[number % 3] for number in range(9)}
     outcomes = list(grade_here(tasks_of(tiny_of_module, files), jobs=2))

@@ -1,8 +1,8 @@
 """This file knows how to grade many submissions at once: in processes of this machine, or on a Dask cluster.
 
-Each process, here or there, keeps one grader. A process that dies is replaced and its submission tried once more, so
-that a submission which kills the grader itself costs nothing but its own marks. Only as many submissions are held in
-memory as are being graded, and results are handed on as they come.
+Each process, here or there, keeps one grader. A process that has graded many makes room for another. One that dies is
+replaced and its submission tried once more, so that a submission which kills the grader itself costs nothing but its own
+marks. Only as many submissions are held in memory as are being graded, and results are handed on as they come.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from utils.refusal import CannotDo
 
 TRIES = 2  # of a submission whose process died
 CONNECT = 30  # seconds to wait for a scheduler
+LIFE = 100  # submissions after which a process makes room for another: the memory that they share dwindles as they work
 START = 400  # seconds that a process may take for its imports and its sandbox
 
 
@@ -49,7 +50,7 @@ def grade_here(tasks: Iterable[Task], jobs: int, device: str = "auto") -> Iterat
     """Grade with this many processes of this machine."""
     from pebble import ProcessPool
 
-    with _stopped_at_once(ProcessPool(max_workers=jobs, context=_processes(device))) as pool:
+    with _stopped_at_once(ProcessPool(max_workers=jobs, max_tasks=LIFE, context=_processes(device))) as pool:
         yield from drain(
             lambda task: pool.schedule(grade, args=[task], timeout=_deadline(task)),
             lambda waiting: concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED).done,

@@ -2168,7 +2168,7 @@ MISTAKES = [
     Mistake(
         "skip_trigrams",
         "scores of the best words only",
-        "the raw score is multiplied with what is written; attention is the softmax of the scores",
+        "the raw score is multiplied with what the best words get; attention is the softmax of the scores",
         change=[("attention_to_source = scores.softmax(dim=-1)", "attention_to_source = scores")],
     ),
     Mistake(

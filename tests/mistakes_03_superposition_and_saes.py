@@ -1322,7 +1322,7 @@ MISTAKES = [
     Mistake(
         "phase",
         "direction not normalised, square taken off",
-        "the feature's own vector is not normalised, so a long one seems to have more company; take its unit direction",
+        "the feature's own vector is not normalised, so what is taken off for itself is not its share; take its unit direction",
         change=[("F.normalize(own, dim=-1), W,", "own, W,")],
     ),
     Mistake(

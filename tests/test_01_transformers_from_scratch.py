@@ -87,7 +87,7 @@ def expect_same_gradients(module, course_module, x, upstream):
     got = module.backward(x, upstream=upstream)
     rule = "gradients flow back through every step, to the input and to all parameters"
     look_at = "detach(), .data, torch.no_grad(), or a tensor that is no nn.Parameter"
-    expect_close(got, wanted[0], rule=rule, look_at=look_at, what="the gradient of the input", atol=1e-4, rtol=1e-3)
+    expect_close(got, wanted[0], rule=rule, look_at=look_at, what="the gradient of the input", atol=4e-4, rtol=1e-3)
     grads = module.grads()
     for name, gradient in zip(named, wanted[1:]):
         if gradient is None:
@@ -95,7 +95,7 @@ def expect_same_gradients(module, course_module, x, upstream):
         if name not in grads:
             complain(f"no gradient reaches {name}", rule=rule, look_at=look_at)
         expect_close(
-            grads[name], gradient, rule=rule, look_at=look_at, what=f"the gradient of {name}", atol=1e-4, rtol=1e-3
+            grads[name], gradient, rule=rule, look_at=look_at, what=f"the gradient of {name}", atol=4e-4, rtol=1e-3
         )
 
 
@@ -733,6 +733,7 @@ def test_each_head_reads_and_writes_with_its_own_matrices(Attention, draw):
             look_at="reshapes that split or join (head d_head): does the head axis stay whole?",
             axes="batch pos d_model",
             what=f"the result with only head {head} writing",
+            atol=1e-4,
         )
 
 
@@ -1209,18 +1210,18 @@ def test_with_trained_weights_the_logits_are_those_of_the_trained_model(Transfor
     expect_close(
         mine,
         logits,
-        rule="with the organism's weights, the logits of transformers' GPT-2 within 1e-4",
+        rule="with the organism's weights, the logits of transformers' GPT-2 within 4e-4",
         look_at=look_at,
         axes="batch pos d_vocab",
-        atol=1e-4,
+        atol=4e-4,
     )
     expect_close(
         mine.log_softmax(dim=-1),
         lens,
-        rule="with the organism's weights, the log-probabilities of TransformerLens within 1e-4",
+        rule="with the organism's weights, the log-probabilities of TransformerLens within 4e-4",
         look_at=look_at,
         axes="batch pos d_vocab",
-        atol=1e-4,
+        atol=4e-4,
     )
 
 

@@ -129,4 +129,9 @@ def _absent(cells: list[Cell], name: str) -> str:
     for cell in cells:
         if cell.error and name in cell.source:
             return f"{name} cannot be read: {cell.error}"
+    return not_defined(name)
+
+
+def not_defined(name: str) -> str:
+    """What is said of a name that no statement of a submission binds."""
     return f"{name} is not defined at the top level of the submission"

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from utils.checking.slicing import not_defined
 from utils.course import Chapter, Exercise
 from utils.grading.records import Conditions, Key, Record, TestOutcome
 
 PASSED, FAILED, UNWRITTEN, UNREADABLE = "passed", "failed", "not written", "unreadable"
 BLOCKED = "built on what does not pass"
 ABSENT = "not defined"
-NOWHERE = "{} is not defined at the top level of the submission"  # what utils/checking/slicing.py says of such a name
 NOT_GRADED, NOTHING = "not graded", "nothing handed in"
 
 
@@ -149,4 +149,4 @@ def mark_of(record: Record) -> Mark:
 def _absent(failure: TestOutcome) -> str:
     """The object of which there is no definition, not even one that cannot be read; empty where all are there."""
     names = failure.objects if failure.kind == "missing" else ()
-    return next((name for name in names if failure.seen == NOWHERE.format(name)), "")
+    return next((name for name in names if failure.seen == not_defined(name)), "")

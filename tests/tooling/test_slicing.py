@@ -115,7 +115,10 @@ def test_lines_of_a_percent_file_are_the_files_own():
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.ipynb", b"{", "is not a Jupyter notebook"),
+        ("a.ipynb", b"{", "is not a Jupyter notebook: it breaks off before its end"),
+        ("a.ipynb", b'{"cells": [{"sour', "is not a Jupyter notebook: it breaks off before its end"),
+        ("a.ipynb", b" \n", "is not a Jupyter notebook: it is empty"),
+        ("a.ipynb", b"{\n'cells': 3}", "is not a Jupyter notebook: line 2 is no JSON"),
         ("a.ipynb", b"[1, 2]", "is not a Jupyter notebook"),
         ("a.ipynb", b'{"cells": 3}', "is not a Jupyter notebook"),
         ("a.ipynb", b"\xff\xfe\x00", "is not UTF-8 text"),

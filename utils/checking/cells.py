@@ -85,12 +85,18 @@ def make_cell(source: str, place: str, *, key: int = 0) -> Cell:
 
 
 def _notebook_cells(name: str, text: str) -> list[Cell]:
+    if not text.strip():
+        raise UnreadableSubmission(f"{name} is not a Jupyter notebook: it is empty")
     try:
         notebook = json.loads(text)
         raw = notebook["cells"] if "cells" in notebook else notebook["worksheets"][0]["cells"]
         listed = [(number, cell) for number, cell in enumerate(raw, start=1) if cell.get("cell_type") == "code"]
         sources = [(number, cell.get("source", cell.get("input", ""))) for number, cell in listed]
         joined = [(number, source if isinstance(source, str) else "".join(source)) for number, source in sources]
+    except json.JSONDecodeError as error:
+        cut = error.pos >= len(text.rstrip()) or "Unterminated" in error.msg
+        why = "it breaks off before its end" if cut else f"line {error.lineno} is no JSON ({error.msg})"
+        raise UnreadableSubmission(f"{name} is not a Jupyter notebook: {why}") from None
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise UnreadableSubmission(f"{name} is not a Jupyter notebook ({type(error).__name__}: {error})") from None
     return [make_cell(source, f"{name}, cell {number}") for number, source in joined]

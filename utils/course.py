@@ -9,6 +9,7 @@ from pathlib import Path
 from utils.paths import REPO
 
 CHAPTER_NAME = re.compile(r"(\d\d)_([a-z0-9_]+)")
+MOST_LISTED = 30  # names of exercises or objects in an error message
 EXERCISE_NUMBER = re.compile(r"(\d+)\.(\d+)([a-z]?)")
 
 
@@ -139,7 +140,8 @@ def _suggestion(wanted: str, there: list[str], kind: str) -> str:
     by_lower_case = {name.lower(): name for name in there}
     close = difflib.get_close_matches(wanted.lower(), by_lower_case, n=1, cutoff=0.6)
     meant = f"; did you mean {by_lower_case[close[0]]}?" if close else ""
-    return f"{meant or '.'} The {kind} there are: {', '.join(there)}"
+    listed = there if len(there) <= MOST_LISTED else [*there[: MOST_LISTED // 2], "…", *there[-MOST_LISTED // 2 :]]
+    return f"{meant or '.'} The {kind} there are: {', '.join(listed)}"
 
 
 _cache: dict[Path, tuple[tuple[int, int], Chapter]] = {}

@@ -44,6 +44,11 @@ def root(tmp_path):
     return tmp_path
 
 
+def test_of_very_many_names_an_error_lists_only_some():
+    said = course._suggestion("zzz", [f"1.{number}" for number in range(200)], "exercises")
+    assert "1.0, 1.1," in said and "…" in said and said.endswith("1.199") and len(said) < 300
+
+
 def test_ten_comes_after_nine_and_parts_in_order(root):
     first, second = course.chapters(root=root)
     assert [exercise.number for exercise in first.exercises] == ["1.1", "1.9", "1.10", "1.15a", "1.15b"]

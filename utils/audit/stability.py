@@ -53,9 +53,13 @@ def stability(chapter: Chapter, exercise: str | None, n_seeds: int, jobs: int, f
     print(f"  {len(refused)} of {len(trials)} checks refused. {compared}")
     for trial in tightest[:SHOWN]:
         print(f"  {trial.share:9.2g}  {trial.test} ({trial.where}{', by chance' if trial.chance else ''})")
-    small = [trial for trial in tightest if trial.share > (ALLOWED_BY_CHANCE if trial.chance else ALLOWED)]
+    small = [trial for trial in tightest if trial.share > allowed(trial.chance)]
     print(f"  {len(small)} of them above {ALLOWED:g}, or {ALLOWED_BY_CHANCE:g} where a solution draws\n")
     return int(bool(refused or small))
+
+
+def allowed(chance: bool) -> float:
+    return ALLOWED_BY_CHANCE if chance else ALLOWED
 
 
 def margins(trials: list[Trial]) -> list[Trial]:
@@ -98,7 +102,8 @@ def _try(task: tuple[str, str, str | None, int, int]) -> list[Trial]:
 
     def watch(share: float, chance: bool) -> None:
         test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition("::")[2].partition("[")[0]
-        shares[test] = max((share, chance), shares.get(test, (0.0, False)))
+        so_far = shares.get(test, (0.0, False))
+        shares[test] = max(so_far, (share, chance), key=lambda told: told[0] / allowed(told[1]))
 
     before = compare.watch, run.threads
     compare.watch, run.threads = watch, threads

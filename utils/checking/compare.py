@@ -13,7 +13,7 @@ from torch import Tensor
 from utils.checking.complaints import Complaint, Picture
 
 # Told of every comparison of numbers, while `circuits audit --stability` measures: the largest difference as a share of
-# what was allowed.
+# what was allowed, and whether that was left to chance.
 watch: Callable[[float, bool], None] | None = None
 
 PICTURE_LIMIT = 24  # rows and columns: more cannot be read in a card
@@ -36,8 +36,8 @@ def expect_close(
     """Fail with a sentence unless ``actual`` equals ``expected`` up to ``atol + rtol * |expected|``.
 
     The order is: kind, shape, dtype, device, NaN, infinity, values; nothing is broadcast. Any floating dtype is
-    welcome unless ``dtype`` names one. ``axes`` names the axes ("batch head query key") for the messages. With ``chance``, right
-    answers differ by what they drew (the authors' measurements of margins want to know).
+    welcome unless ``dtype`` names one. ``axes`` names the axes ("batch head query key") for the messages. ``chance`` says
+    that right answers differ by what they drew, which `circuits audit --stability` allows for.
     """
     expected = torch.as_tensor(expected)
     if isinstance(actual, (int, float)) and not isinstance(actual, bool) and expected.ndim == 0:

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from utils import bench, cli, course
+from utils import bench, bench_grading, cli, course
+from utils.checking.report import check_exercise
+from utils.checking.run import Submission
 from utils.models.ablation import ablate_every_head, ablate_heads_one_by_one
 from utils.models.attention_only import AttentionOnlyConfig
 from utils.models.random_models import random_bridge
@@ -76,3 +78,16 @@ def test_toy_models_trained_in_one_run_are_those_trained_one_after_another():
     assert ((together - W).abs().amax((1, 2)) > 1e-3).all()
     present = (batches > 0).double().mean((0, 1, 3))
     assert (present - torch.tensor([0.2, 0.6, 1.0])).abs().max() < 0.06
+
+
+def test_a_class_is_part_of_the_way_through_a_chapter(tiny, tmp_path):
+    expected = bench_grading.hand_in(tmp_path, tiny, learners=40, solved=1)
+    names = [f"learner{number:04}" for number in range(40)]
+    first, second = (exercise.number for exercise in tiny.exercises)
+    assert (expected[names[0], first], expected[names[0], second]) == (False, False)
+    assert (expected[names[1], first], expected[names[1], second]) == (True, False)
+    half = Submission.from_file(tmp_path / f"{names[1]}_{tiny.name}.ipynb")
+    by_exercise = {one.number: check_exercise(tiny, one, half, device="cpu", keep=False) for one in tiny.exercises}
+    assert by_exercise[first].passed and not by_exercise[second].passed
+    hostile = [name for name in names if (tmp_path / f"{name}_{tiny.name}.py").exists()]
+    assert len(hostile) == 10 and not any(expected[name, first] for name in hostile)

@@ -16,6 +16,7 @@ from utils.checking.stand_ins import CourseSAE, TaskPrompts
 from utils.grading.grader import Grader
 from utils.grading.mirror import Mirror
 from utils.grading.remote import Remote, RemoteSubmission
+from utils.grading.state import Snapshot
 from utils.models.attention_only import AttentionOnlyConfig
 from utils.models.random_models import random_bridge
 
@@ -359,3 +360,16 @@ def test_a_module_that_a_worker_cannot_be_shown_is_the_checkers_fault():
 
     with pytest.raises(Exception, match="Unknown"):
         Mirror().number(Unknown())
+
+
+@pytest.mark.parametrize("on_graph", [True, False])
+def test_whether_a_gradient_hangs_on_a_graph_crosses(on_graph):
+    weight = torch.nn.Parameter(torch.ones(2, 3))
+    weight.grad = torch.full((2, 3), 0.5, requires_grad=on_graph)
+    twin = torch.nn.Parameter(torch.zeros(2, 3))
+    snapshot = Snapshot.read(Snapshot.of(weight).sent)
+    snapshot.put_into(twin)
+    assert twin.grad.requires_grad == on_graph and twin.grad.tolist() == weight.grad.tolist()
+    assert snapshot.still_holds(twin)
+    twin.grad.requires_grad_(not on_graph)
+    assert not snapshot.still_holds(twin)

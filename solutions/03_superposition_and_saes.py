@@ -218,7 +218,7 @@ lines(
 def nearly_orthogonal(n_vectors: int, dim: int, steps: int, generator: torch.Generator) -> Float[Tensor, "vector dim"]:
     """Vectors of length 1 that start in random directions and are pushed apart by `steps` steps of gradient descent.
 
-    What comes back is plain numbers: no graph hangs on it.
+    What comes back is detached: autograd's record of the descent stays behind.
     """
     # BEGIN SOLUTION: random directions; descend on the fourth powers of the cosines of all pairs; length 1 at the end
     start = torch.randn(n_vectors, dim, generator=generator, device=generator.device)
@@ -563,7 +563,7 @@ def train_toy_models(
     """The loss of every instance on each step's batch, taken before the step; `model` is trained in place.
 
     `make_batch` is called once per step. All instances train at once: what is minimised is the sum of their losses.
-    The losses that come back hang on no graph.
+    The losses come back detached: autograd's record of the steps is not kept.
     """
     # BEGIN SOLUTION: for each step a batch, the losses on it, their sum backward, and a step of the optimizer
     losses = []
@@ -1851,7 +1851,7 @@ check(normalize_decoder)
 def remove_parallel_gradient(sae: SAE) -> None:
     """Take out of each row of W_dec.grad what is parallel to the same row of W_dec, whatever that row's length.
 
-    The gradient that is left has no graph of its own.
+    Autograd records nothing of it.
     """
     # BEGIN SOLUTION: project each row of the gradient on the row's unit direction, and subtract that
     with torch.no_grad():

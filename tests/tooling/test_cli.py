@@ -41,15 +41,12 @@ def circuits(*arguments, **variables):
 
 
 def test_help_lists_every_command_without_importing_torch():
-    script = "import sys; from utils import cli; cli.main(['--help'])"
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", script], cwd=paths.REPO, capture_output=True, text=True)
-        times.append(time.perf_counter() - start)
+    script = "import atexit, sys; from utils import cli; atexit.register(lambda: print('torch' in sys.modules)); "
+    script += "cli.main(['--help'])"
+    done = subprocess.run([sys.executable, "-c", script], cwd=paths.REPO, capture_output=True, text=True)
     assert done.returncode == 0
     assert all(f"\n  {name} " in done.stdout for name in cli.COMMANDS)
-    assert min(times) < 0.3
+    assert done.stdout.endswith("False\n")
 
 
 def test_without_a_command_it_says_what_there_is():

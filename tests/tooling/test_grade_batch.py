@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from utils import course
 from utils.grading import batch, version
 from utils.grading.batch import Outcome, drain, grade_here
+from utils.grading.imports import imported_modules
 from utils.grading.records import Conditions
 from utils.grading.tasks import Task
 from utils.grading.version import checker_version
@@ -151,6 +153,32 @@ def test_the_version_changes_with_the_checkers(tiny):
     tiny.checker.write_text(tiny.checker.read_text() + "\n# a comment\n")
     version._version.cache_clear()
     assert checker_version(tiny) != before
+
+
+def test_what_a_run_needs_imported_is_what_its_chapters_import():
+    first, second = (imported_modules([course.chapter(number)]) for number in (1, 2))
+    assert {"torch", "einops", "utils.models.course_transformer"} <= set(first) & set(second)
+    assert "transformer_lens" in second and not any(name.startswith("transformer_lens") for name in first)
+    assert not any(name.startswith("utils.plots") for name in first + second)
+    assert imported_modules(course.chapters()) == sorted({*imported_modules(course.chapters()[2:]), *first, *second})
+
+
+def test_a_worker_finds_imported_what_its_run_needs(tiny_of_module, grade_one):
+    text = solution(tiny_of_module).replace("import torch\n", "import sys\nimport torch\n", 1)
+    text = text.replace(
+        "    return x - loss", "    if 'wave' not in sys.modules:\n        return x\n    return x - loss"
+    )
+    states = {}
+    for modules in ((), ("wave",)):
+        (task,) = tasks_of(tiny_of_module, {"ada": text}, modules=modules)
+        states[modules] = {record.state for record in grade_one.grade_task(task)}
+    assert states[()] != {"passed"} and states["wave",] == {"passed"}
+
+
+def test_the_process_that_hands_out_submissions_does_without_pytorch():
+    script = "import sys, utils.grading.command; print([name for name in ('torch', 'numpy') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], cwd=REPO, capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
 
 
 # ── Many ──────────────────────────────────────────────────────────────────────────────────────────────────────────

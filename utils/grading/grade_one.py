@@ -52,7 +52,8 @@ atexit.register(close_grader)
 def _grader_for(task: Task) -> Grader:
     global _grader, _made_for
     conditions = task.conditions
-    wanted = (conditions.device, conditions.seed, conditions.timeout, conditions.memory, task.require_sandbox)
+    settings = conditions.device, conditions.seed, conditions.timeout, conditions.memory
+    wanted = (*settings, task.require_sandbox, task.modules)
     if _grader is None or _made_for != wanted:
         close_grader()
         grader = Grader(
@@ -61,6 +62,7 @@ def _grader_for(task: Task) -> Grader:
             timeout=conditions.timeout,
             memory=conditions.memory,
             require_sandbox=task.require_sandbox,
+            modules=task.modules,
         )
         _grader, _made_for = grader.__enter__(), wanted
     return _grader

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 from utils import course
@@ -19,6 +16,7 @@ from utils.checking.report import Report
 from utils.checking.run import Submission, TestResult, run
 from utils.checking.transcript import Transcript
 from utils.course import Chapter, Exercise
+from utils.grading.imports import imported_modules
 from utils.grading.remote import ENDED, Remote, RemoteSubmission
 from utils.grading.sandbox import Zygote, time_limit
 from utils.models.device import choose_device
@@ -36,6 +34,7 @@ class Grader:
     """Grades submissions one after the other, with a warm process from which their workers come; a context manager.
 
     ``timeout`` are the seconds for the learner's code in all tests of an exercise, ``memory`` the GiB of a worker.
+    ``modules`` is what workers find imported; what all chapters import if nothing is said.
     """
 
     def __init__(
@@ -46,6 +45,7 @@ class Grader:
         timeout: float = 10.0,
         memory: float = 2.0,
         require_sandbox: bool = False,
+        modules: Iterable[str] | None = None,
     ):
         # the inputs of checkers are small: a worker would wait longer for a GPU than it computes
         self.device = "cpu" if device == "auto" else device
@@ -55,7 +55,7 @@ class Grader:
             memory=memory,
             seconds=time_limit(timeout, exercises),
             device=_device(self.device),
-            modules=imported_modules(),
+            modules=list(imported_modules(course.chapters()) if modules is None else modules),
             require_sandbox=require_sandbox,
         )
         self.tried = Tried()
@@ -231,26 +231,3 @@ def failed(name: str, chapter: Chapter, exercises: list[Exercise], complaint: Co
     for exercise in exercises:
         result = TestResult("test_the_file_can_be_read", name, tuple(exercise.objects), complaint=complaint)
         yield Report(chapter, exercise, (result,))
-
-
-@lru_cache
-def imported_modules() -> list[str]:
-    """What the student notebooks import, so that a worker finds it imported."""
-    found = {"IPython.core.inputtransformer2", "transformer_lens", "utils.models.random_models", "utils.saes"}
-    found |= {"utils.checking.stand_ins", "utils.models.course_transformer"}
-    for chapter in course.chapters():
-        cells = json.loads(chapter.student_notebook.read_text(encoding="utf-8"))["cells"]
-        for cell in cells:
-            source = "".join(cell["source"])
-            if cell["cell_type"] != "code" or "import" not in source:
-                continue
-            try:
-                tree = ast.parse(source)
-            except SyntaxError:
-                continue
-            for node in ast.walk(tree):
-                if isinstance(node, ast.Import):
-                    found |= {alias.name for alias in node.names}
-                elif isinstance(node, ast.ImportFrom) and node.module:
-                    found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return sorted(found)

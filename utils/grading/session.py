@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from utils.course import Exercise
 from utils.grading import batch
+from utils.grading.imports import imported_modules
 from utils.grading.records import Conditions, Key, RecordFile
 from utils.grading.reports.page_names import page_names
 from utils.grading.reports.results import ChapterScope, ClassResults, LearnerResults, Piece, mark_of
@@ -47,8 +48,11 @@ class Session:
 
     def grade(self, *, jobs: int, scheduler: str = "", advance: Callable[[], None] = lambda: None) -> None:
         """Grade what is waiting; every result is on disk before ``advance`` is called for it."""
+        waiting = self.waiting()
+        chapters = {handin.chapter.number: handin.chapter for handin, _ in waiting}
+        modules = tuple(imported_modules(chapters.values()))
         device = next(iter(self.conditions.values())).device
-        tasks = (self._task(handin, exercises) for handin, exercises in self.waiting())
+        tasks = (self._task(handin, exercises, modules) for handin, exercises in waiting)
         outcomes = batch.grade_on_cluster(tasks, scheduler) if scheduler else batch.grade_here(tasks, jobs, device)
         for outcome in outcomes:
             self.records.append(outcome.records)
@@ -87,7 +91,7 @@ class Session:
         conditions = self.conditions[handin.chapter.number]
         return Key(handin.learner, handin.chapter.name, exercise.number, handin.sha256, conditions)
 
-    def _task(self, handin: HandIn, exercises: list[Exercise]) -> Task:
+    def _task(self, handin: HandIn, exercises: list[Exercise], modules: tuple[str, ...]) -> Task:
         content, why = b"", handin.unreadable
         if not why:
             try:
@@ -96,4 +100,4 @@ class Session:
                 why = f"{handin.file} could not be read: {error.strerror or error}"
         conditions = self.conditions[handin.chapter.number]
         facts = handin.learner, handin.chapter, exercises, handin.file, handin.sha256
-        return Task(*facts, content, conditions, self.require_sandbox, why)
+        return Task(*facts, content, conditions, self.require_sandbox, why, modules)

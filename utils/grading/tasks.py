@@ -21,6 +21,7 @@ class Task:
     conditions: Conditions
     require_sandbox: bool = False
     unreadable: str = ""  # why there is no content
+    modules: tuple[str, ...] = ()  # what the submissions of this run import
 
     def key(self, exercise: Exercise) -> Key:
         return Key(self.learner, self.chapter.name, exercise.number, self.sha256, self.conditions)

@@ -12,7 +12,7 @@ from utils.audit.equivalents import equivalents_file, read_equivalents
 from utils.audit.judging import Judge, Suspect, Verdict
 from utils.audit.mutants import Mutant, mutants_of, mutants_of_cell
 from utils.audit.operators import OPERATORS
-from utils.audit.readme import BEGIN, END
+from utils.audit.readme import BEGIN, END, says_the_same, sentence
 from utils.audit.verdicts import Verdicts, verdicts_file
 from utils.authoring.cells import Block, Cell
 from utils.checking import compare, expect_close
@@ -198,6 +198,15 @@ def test_a_check_writes_nothing_and_notices_a_file_that_lies(tiny, capsys):
     (tiny.root / "README.md").write_text(README)
     assert "the README says something else" in run_audit(tiny, capsys, check=True)[1]
     assert (tiny.root / "README.md").read_text() == README
+
+
+def test_a_check_lets_the_arithmetic_of_another_machine_pass_and_no_more(tiny):
+    line = sentence(tiny, figures.Tally(survived=1, ways=Counter(mistake=150, differs=49)))
+    assert "of 200 wrong variants 99.5 % are refused, 75.3 %" in line
+    assert says_the_same(line, line.replace("75.3", "75.0").replace("99.5", "100.0"))
+    assert not says_the_same(line, line.replace("75.3", "74.7"))
+    assert not says_the_same(line, line.replace("200", "201"))
+    assert not says_the_same("", line)
 
 
 def listed(*hashes: str) -> str:

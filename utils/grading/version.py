@@ -13,7 +13,7 @@ from utils.course import Chapter
 from utils.paths import REPO
 
 # Parts of the library that no result depends on
-APART = ("utils/authoring", "utils/grading/reports", "utils/plots")
+APART = ("utils/audit", "utils/authoring", "utils/grading/reports", "utils/plots")
 
 
 def checker_version(chapter: Chapter) -> str:

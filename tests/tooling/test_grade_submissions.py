@@ -88,6 +88,15 @@ def test_a_folder_of_a_group_holds_a_submission_for_each_name(hand_in):
     assert [learner for learner, *_ in hand_in(files)] == ["group A/ada", "group A/ben"]
 
 
+def test_in_a_folder_of_a_group_a_file_of_another_kind_is_named(tmp_path):
+    for name in ("ada_chapter1.ipynb", "ben_chapter1.ipynb", "cho_chapter1.pdf", "marks.csv"):
+        (tmp_path / "A").mkdir(exist_ok=True)
+        (tmp_path / "A" / name).write_text("{}")
+    collected = collect([tmp_path], CHAPTERS)
+    assert list(collected.learners) == ["A/cho", "A/ada", "A/ben"]
+    assert collected.left_out == [("A/cho", "cho_chapter1.pdf: it is neither .ipynb nor .py")]
+
+
 def test_people_of_one_name_in_two_folders_stay_two_people(tmp_path):
     for group in ("A", "B"):
         (tmp_path / group).mkdir()

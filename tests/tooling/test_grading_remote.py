@@ -12,6 +12,7 @@ from utils.checking.cells import make_cell
 from utils.checking.complaints import Complaint, complain
 from utils.checking.handles import handle
 from utils.checking.run import Submission
+from utils.checking.side import HERE
 from utils.checking.stand_ins import CourseSAE, TaskPrompts
 from utils.grading.grader import Grader
 from utils.grading.mirror import Mirror
@@ -126,6 +127,9 @@ LEARNERS = textwrap.dedent('''
     def product(a, b):
         return FactoredMatrix(a, b)
 
+    def reading():
+        return open("mine.txt").read()
+
     def kinds():
         return {(0, 1): [True, None, 1.5], "set": frozenset({1}), "type": torch.float16, "shape": torch.Size([2, 3])}
 ''')  # fmt: skip
@@ -139,7 +143,7 @@ def grader():
 
 @pytest.fixture(params=["in this process", "in a worker"])
 def border(request, grader):
-    """The same submission here and in a worker: every test below holds for both."""
+    """The same submission here and in a worker: every test below holds for both, but for what it says itself."""
     if request.param == "in this process":
         submission = Submission("here", cells=[make_cell(LEARNERS, "learners.py")])
         made = Border(torch.device("cpu"))
@@ -166,6 +170,13 @@ def test_what_it_raises_is_told_in_the_same_words(border):
         border.of("broken")(torch.ones(2))
     assert caught.value.look_at == 'line 13 of learners.py: `raise ValueError("not today")`'
     assert border.transcript.entries == [("broken", "raised ValueError")]
+
+
+def test_what_is_only_in_the_notebook_is_told_to_be_only_there(border):
+    with pytest.raises(Complaint, match="reading raised FileNotFoundError") as caught:
+        border.of("reading")()
+    graded = border.side is not HERE
+    assert caught.value.rule == graded * "where your code is graded there are no files of yours and no network"
 
 
 def test_an_argument_that_was_changed_is_noticed_and_the_checkers_own_stays(border):

@@ -80,7 +80,8 @@ def collect(
     for one in {one.path.resolve(): one for one in found}.values():
         chapter = one.chapter or _chapter_of(one.path, chapters) or (wanted[0] if len(wanted) == 1 else None)
         if chapter is None:
-            why = "neither its name nor what it defines says which chapter it is; --chapter N says so"
+            name = f"{(wanted or chapters)[0].name}.ipynb"
+            why = f"neither its name nor what it defines says which chapter it is; a name such as {name} does, or --chapter N"
             collected.left_out.append((one.name, f"{one_line(one.path.name)}: {why}"))
         placed.append(replace(one, chapter=chapter))
     for learner, ids, theirs in _by_learner(placed):
@@ -138,11 +139,18 @@ def _found_under(path: Path, chapters: list[Chapter], collected: Collected, apar
             yield from _in_learners_folder(entry, path, chapters, collected)
         elif entry.suffix in SUFFIXES or entry.is_symlink():
             yield from _unless_linked(_whose(entry, path, chapters), collected)
-        elif entry.suffix.lower() not in TEACHERS or Path(entry.stem).suffix in SUFFIXES:
-            named = entry.with_suffix("") if Path(entry.stem).suffix in SUFFIXES else entry  # ada.ipynb.txt
-            whose = _whose(named, path, chapters)
-            collected.left_out.append((whose.name, f"{one_line(entry.name)}: it is neither .ipynb nor .py"))
-            collected.learners.setdefault(whose.name, whose.ids)
+        else:
+            _unless_teachers(entry, path, chapters, collected)
+
+
+def _unless_teachers(file: Path, folder: Path, chapters: list[Chapter], collected: Collected, group: str = "") -> None:
+    """A file of another kind among submissions is somebody's, and is named, but for a gradebook or weights."""
+    misnamed = Path(file.stem).suffix in SUFFIXES  # ada.ipynb.txt
+    if file.suffix.lower() in TEACHERS and not misnamed:
+        return
+    whose = _whose(file.with_suffix("") if misnamed else file, folder, chapters)
+    collected.left_out.append((f"{group}{whose.name}", f"{one_line(file.name)}: it is neither .ipynb nor .py"))
+    collected.learners.setdefault(f"{group}{whose.name}", whose.ids)
 
 
 def _in_learners_folder(folder: Path, under: Path, chapters: list[Chapter], collected: Collected) -> Iterator[_Found]:
@@ -161,6 +169,9 @@ def _in_learners_folder(folder: Path, under: Path, chapters: list[Chapter], coll
         collected.learners.setdefault(learner, ids)
     if _is_of_many(found, chapters):
         found = [replace(one, name=f"{learner}/{_whose(one.path, folder, chapters).name}") for one in found]
+        for file in _files_below(folder):
+            if file.suffix not in SUFFIXES and not file.is_symlink():
+                _unless_teachers(file, folder, chapters, collected, f"{learner}/")
     for one in found:
         yield from _unless_linked(one, collected)
 

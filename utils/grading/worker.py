@@ -204,7 +204,7 @@ class Worker:
         except Complaint:
             raise
         except BaseException as error:
-            raise explain_exception(f"the definition of {name}", error) from None
+            raise _not_found(explain_exception(f"the definition of {name}", error), error) from None
         self.definitions.append(value)
         kind, type_name = HERE.describe(value)
         if kind == "autograd function":
@@ -321,6 +321,13 @@ def _told(label: str, error: BaseException, target: Any) -> Complaint:
             look_at="the largest tensor that you make",
             kind="memory",
         )
+    return _not_found(complaint, error)
+
+
+def _not_found(complaint: Complaint, error: BaseException) -> Complaint:
+    """Where a file or the network was asked for: what worked in the notebook does not here."""
+    if isinstance(error, OSError) and not complaint.rule:
+        complaint.rule = "where your code is graded there are no files of yours and no network"
     return complaint
 
 

@@ -3550,6 +3550,7 @@ def expect_means(mean_by_template, draw, cfg, *, batch):
             rule="for each layer, every position of reference.tokens and each head, the mean of z over this template's texts",
             look_at="which rows are averaged, over which axis, and which activation it is",
             axes="layer pos head d_head",
+            atol=5e-5,
             what=f"the mean of template {number}",
         )
 

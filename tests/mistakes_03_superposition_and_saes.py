@@ -249,7 +249,7 @@ MISTAKES = [
     Mistake(
         "nearly_orthogonal",
         "start by columns",
-        "the start is divided by the lengths of its columns, so a few vectors avoid the axes; divide each vector by its own: dim=-1",
+        "the start is divided by the lengths of its columns, which makes few vectors too even; divide each vector by its own: dim=-1",
         change=[("F.normalize(start.to(device), dim=-1)", "F.normalize(start.to(device), dim=0)")],
     ),
     Mistake(
@@ -2401,13 +2401,13 @@ MISTAKES = [
     Mistake(
         "mean_max_cosine",
         "columns of truth normalised",
-        "of truth the columns are divided by their lengths; a direction is a row, along the last axis",
+        "the columns of truth are divided by their lengths; a direction is a row: dim=-1",
         change=[("F.normalize(truth, dim=-1)", "F.normalize(truth, dim=0)")],
     ),
     Mistake(
         "mean_max_cosine",
         "columns of found normalised",
-        "of found the columns are divided by their lengths; a direction is a row, along the last axis",
+        "the columns of found are divided by their lengths; a direction is a row: dim=-1",
         change=[("F.normalize(found, dim=-1)", "F.normalize(found, dim=0)")],
     ),
     # 3.21
@@ -2693,6 +2693,12 @@ MISTAKES = [
                 sae.W_enc[:, dead] = 0.2 * norm * d.T
                 sae.b_enc[dead] = 0.0
         """,
+    ),
+    Mistake(
+        "resample_dead",
+        "drawn without replacement",
+        "no example is drawn twice; each dead feature draws from all of them, whatever the others got: replacement=True",
+        change=[("replacement=True", "replacement=int(dead.sum()) > len(x)")],  # False raises where there are too few
     ),
     # 3.22
     Mistake(
@@ -2989,7 +2995,7 @@ MISTAKES = [
     Mistake(
         "gated_loss",
         "second reconstruction without ReLU",
-        "the second reconstruction is made of the gates with their negative values; of their ReLU",
+        "the second reconstruction is made of the gates with their negative values; take their ReLU",
         change=[("x_hat_gate = opened @", "x_hat_gate = sae.gate(x) @")],
     ),
     Mistake(
@@ -3132,6 +3138,21 @@ MISTAKES = [
         "penalty subtracted",
         "the penalty is subtracted, so the more gates are open the better; add it",
         change=[("error + l1 * opened", "error - l1 * opened")],
+    ),
+    Mistake(
+        "gated_loss",
+        "both errors averaged over components",
+        "both errors are averaged over d_in, as mse_loss does; a squared distance is a sum",
+        change=[
+            ("error = (x - x_hat).pow(2).sum(dim=-1)", "error = (x - x_hat).pow(2).mean(dim=-1)"),
+            ("error_gate = (x - x_hat_gate).pow(2).sum(dim=-1)", "error_gate = (x - x_hat_gate).pow(2).mean(dim=-1)"),
+        ],
+    ),
+    Mistake(
+        "gated_loss",
+        "gates as 0 or 1",
+        "an open gate counts as 1, however far it is open; take ReLU of the gate",
+        change=[("opened = F.relu(sae.gate(x))", "opened = (sae.gate(x) > 0).to(x.dtype)")],
     ),
     # 3.25
     Mistake(
@@ -4648,13 +4669,13 @@ MISTAKES = [
     Mistake(
         "feature_splits",
         "columns of narrow normalised",
-        "of narrow the columns are divided by their lengths; a direction is a row: dim=-1",
+        "the columns of narrow are divided by their lengths; a direction is a row: dim=-1",
         change=[("F.normalize(narrow, dim=-1)", "F.normalize(narrow, dim=0)")],
     ),
     Mistake(
         "feature_splits",
         "columns of wide normalised",
-        "of wide the columns are divided by their lengths; a direction is a row: dim=-1",
+        "the columns of wide are divided by their lengths; a direction is a row: dim=-1",
         change=[("F.normalize(wide, dim=-1)", "F.normalize(wide, dim=0)")],
     ),
     Mistake(

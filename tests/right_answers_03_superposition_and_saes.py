@@ -1259,6 +1259,19 @@ RIGHT_ANSWERS = [
     ),
     RightAnswer(
         "gather_activations",
+        "batches of even size, each cloned from a hook in a context",
+        """
+        def gather_activations(model, tokens, hook_name, batch_size=64):
+            found = []
+            with torch.no_grad():
+                for part in tokens.tensor_split(math.ceil(len(tokens) / batch_size)):
+                    with model.hooks(fwd_hooks=[(hook_name, lambda act, hook: found.append(act.clone()))]):
+                        model(part)
+            return torch.vstack(found)
+        """,
+    ),
+    RightAnswer(
+        "gather_activations",
         "written into a tensor made beforehand, hooks in a context",
         """
         def gather_activations(model, tokens, hook_name, batch_size=64):

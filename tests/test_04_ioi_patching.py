@@ -445,7 +445,7 @@ def test_every_template_comes_with_every_pair_in_both_orders(ioi_prompts, draw):
         [number for number in range(len(TASK_TEMPLATES)) for _ in range(2 * len(TASK_PAIRS))],
         rule="the number of each text's template among `templates`",
         look_at="what you keep beside each text",
-        what="the field templates",
+        what="the field `templates`",
     )
 
 

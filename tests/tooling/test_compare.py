@@ -65,7 +65,13 @@ def test_two_numbers_that_differ_late_are_shown_with_more_digits():
 
 @pytest.mark.parametrize(
     ("what", "words"),
-    [("the keys", "the keys are 1"), ("the loss of a step", "the loss of a step is 1"), ("the bias", "the bias is 1")],
+    [
+        ("the keys", "the keys are 1"),
+        ("the squared norms of the row", "the squared norms of the row are 1"),
+        ("the new rows, with all gates at 0,", "the new rows, with all gates at 0, are 1"),
+        ("the loss of all steps", "the loss of all steps is 1"),
+        ("the bias", "the bias is 1"),
+    ],
 )
 def test_the_verb_agrees_with_what_is_compared(what, words):
     assert seen(torch.tensor(1.0), torch.tensor(2.0), what=what).startswith(words)

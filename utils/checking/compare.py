@@ -17,6 +17,11 @@ from utils.checking.complaints import Complaint, Picture
 watch: Callable[[float, bool], None] | None = None
 
 PICTURE_LIMIT = 24  # rows and columns: more cannot be read in a card
+# what ends the words up to a noun: "the squared norms | of the rows"
+PHRASE_ENDS = re.compile(
+    r",| (?:after|along|and|as|at|before|behind|between|by|for|from|if|in|into|of|on|onto|over|per|that|through|to|under|"
+    r"when|where|whose|with|without)\b"
+)
 
 
 def expect_close(
@@ -266,8 +271,9 @@ def _numbers(a: Any, b: Any) -> tuple[str, str]:
 
 
 def _is(what: str) -> str:
-    """The verb for what is compared: "the keys are", "the loss is"."""
-    noun = what.split()[1] if what.startswith("the ") else what.split()[0]
+    """The verb for what is compared: "the new keys of layer 0 are", "the loss at each step is"."""
+    words = PHRASE_ENDS.split(what)[0].split()
+    noun = next((word for word in reversed(words) if word[0].isalpha()), "") if what.startswith("the ") else words[0]
     return "are" if re.search(r"[^aiu' s]s$", noun) else "is"
 
 

@@ -1505,6 +1505,16 @@ MISTAKES = [
     ),
     Mistake(
         "copying_score",
+        "a word for its rank",
+        "argsort says which word stands at each place, not at which place each word stands; argsort once more gives that",
+        write="""
+        def copying_score(circuit, k=1):
+            order = circuit.AB.argsort(dim=-1, descending=True)
+            return (order.diagonal() < k).float().mean().item()
+        """,
+    ),
+    Mistake(
+        "copying_score",
         "entries counted, not words",
         "the entries that are not higher are counted; first count the higher ones of each row, then compare that number with k",
         change=[("(logits > own).sum(dim=-1) < k", "(logits > own) < k")],
@@ -2164,6 +2174,12 @@ MISTAKES = [
         "a LayerNorm for each word",
         "each row of W_E goes through LayerNorm by itself; all of W_E is divided by one number, ln_scale",
         change=[("model.W_E / ln_scale", "F.layer_norm(model.W_E, (model.cfg.d_model,), eps=model.cfg.eps)")],
+    ),
+    Mistake(
+        "skip_trigrams",
+        "one word for each source",
+        "of each source only its best word is taken; its second best may be stronger than what others write: let k of each compete",
+        change=[("topk(min(k, model.cfg.d_vocab), dim=-1)", "topk(1, dim=-1)")],
     ),
     Mistake(
         "skip_trigrams",

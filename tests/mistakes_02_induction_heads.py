@@ -907,6 +907,12 @@ MISTAKES = [
     # 2.10
     Mistake(
         "logit_attribution",
+        "rows of the embedding",
+        "the writes are projected on the next token's row of W_E; logits are made by W_U, whose column is another vector",
+        change=[("model.W_U.T[answers]", "model.W_E[answers]")],
+    ),
+    Mistake(
+        "logit_attribution",
         "scale of each part",
         "every part goes through a LayerNorm of its own, so that short and long writes count alike; divide all by the real run's scale",
         change=[

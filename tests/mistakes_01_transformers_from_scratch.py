@@ -756,6 +756,18 @@ MISTAKES = [
     ),
     Mistake(
         "TransformerBlock",
+        "MLP reads attention's write alone",
+        "the MLP reads what attention wrote alone; it reads the stream to which attention has added: resid_pre + …",
+        change=[
+            ("resid_mid = resid_pre + self.attn", "attn_out = self.attn"),
+            (
+                "return resid_mid + self.mlp(self.ln2(resid_mid))",
+                "return resid_pre + attn_out + self.mlp(self.ln2(attn_out))",
+            ),
+        ],
+    ),
+    Mistake(
+        "TransformerBlock",
         "attention writes nothing",
         "what attention makes of the stream is never added: the block gives x + mlp(ln2(x)); add attn(ln1(x)) before",
         change=[("resid_pre + self.attn(self.ln1(resid_pre))", "resid_pre")],
@@ -1013,6 +1025,16 @@ MISTAKES = [
         "logits flattened in another order",
         "the logits are flattened by position first, so guesses meet the answers of other sequences; flatten (batch pos) in both",
         change=[('"batch pos d_vocab -> (batch pos) d_vocab"', '"batch pos d_vocab -> (pos batch) d_vocab"')],
+    ),
+    Mistake(
+        "next_token_loss",
+        "reshaped in place of transposed",
+        "reshape puts d_vocab on axis 1 by cutting the numbers anew, so positions and tokens are mixed; take transpose(1, 2)",
+        write="""
+        def next_token_loss(logits, tokens):
+            batch, pos, d_vocab = logits[:, :-1].shape
+            return F.cross_entropy(logits[:, :-1].reshape(batch, d_vocab, pos), tokens[:, 1:])
+        """,
     ),
     # ------------------------------------------------------------ 1.11
     Mistake(
@@ -2111,6 +2133,12 @@ MISTAKES = [
     ),
     Mistake(
         "sample",
+        "one filter or the other",
+        "where top_k is given, top_p is passed over (elif); both can be given, and then both filter, top-k first",
+        change=[("if top_p is not None:", "elif top_p is not None:")],
+    ),
+    Mistake(
+        "sample",
         "top-p before top-k",
         "top-p is applied before top-k, so the nucleus is that of the whole distribution; top-k first, then "
         "top-p on what is left",
@@ -2550,6 +2578,15 @@ MISTAKES = [
     ),
     Mistake(
         "merge_pair",
+        "searched in a joined text",
+        "the symbols are joined, searched and split: `wn` `a` holds `n` `a`, and a symbol that is a space is lost; compare whole symbols",
+        write="""
+        def merge_pair(symbols, pair):
+            return " ".join(symbols).replace(" ".join(pair), "".join(pair)).split(" ")
+        """,
+    ),
+    Mistake(
+        "merge_pair",
         "never equal",
         "nothing is merged: the comparison is never true, since a slice of a list is a list, and pair is a tuple; compare tuple(…) with it",
         change=[("tuple(symbols[i : i + 2]) == pair", "symbols[i : i + 2] == pair")],
@@ -2784,6 +2821,12 @@ MISTAKES = [
                 "merges)] if merges else symbols",
             )
         ],
+    ),
+    Mistake(
+        "encode",
+        "a list for each word",
+        "every word is a list of its own in what comes back; put its symbols into one list for all: += or extend, not append",
+        change=[("encoded += symbols", "encoded.append(symbols)")],
     ),
     Mistake(
         "encode",

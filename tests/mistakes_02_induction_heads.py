@@ -907,6 +907,12 @@ MISTAKES = [
     # 2.10
     Mistake(
         "logit_attribution",
+        "rows of the embedding",
+        "the writes are projected on the next token's row of W_E; logits are made by W_U, whose column is another vector",
+        change=[("model.W_U.T[answers]", "model.W_E[answers]")],
+    ),
+    Mistake(
+        "logit_attribution",
         "scale of each part",
         "every part goes through a LayerNorm of its own, so that short and long writes count alike; divide all by the real run's scale",
         change=[
@@ -1502,6 +1508,16 @@ MISTAKES = [
         "gathered down the columns",
         "gather along axis 0 takes each row's logit of word 0; a word's own logit lies along its row: gather(-1, …)",
         change=[("logits.gather(-1, rows[:, None])", "logits.gather(0, rows[:, None])")],
+    ),
+    Mistake(
+        "copying_score",
+        "a word for its rank",
+        "argsort says which word stands at each place, not at which place each word stands; argsort once more gives that",
+        write="""
+        def copying_score(circuit, k=1):
+            order = circuit.AB.argsort(dim=-1, descending=True)
+            return (order.diagonal() < k).float().mean().item()
+        """,
     ),
     Mistake(
         "copying_score",
@@ -2164,6 +2180,12 @@ MISTAKES = [
         "a LayerNorm for each word",
         "each row of W_E goes through LayerNorm by itself; all of W_E is divided by one number, ln_scale",
         change=[("model.W_E / ln_scale", "F.layer_norm(model.W_E, (model.cfg.d_model,), eps=model.cfg.eps)")],
+    ),
+    Mistake(
+        "skip_trigrams",
+        "one word for each source",
+        "of each source only its best word is taken; its second best may be stronger than what others write: let k of each compete",
+        change=[("topk(min(k, model.cfg.d_vocab), dim=-1)", "topk(1, dim=-1)")],
     ),
     Mistake(
         "skip_trigrams",

@@ -886,6 +886,17 @@ RIGHT_ANSWERS = [
     ),
     RightAnswer(
         "top_p_filter",
+        "sorted upwards, the tail that stays within 1 - p removed",
+        """
+        def top_p_filter(logits, p):
+            ordered, order = logits.sort(dim=-1)
+            tail = ordered.softmax(dim=-1).cumsum(dim=-1) <= 1 - p
+            tail[..., -1] = False
+            return logits.masked_fill(tail.scatter(-1, order, tail), float("-inf"))
+        """,
+    ),
+    RightAnswer(
+        "top_p_filter",
         "row by row over Python lists",
         """
         def top_p_filter(logits, p):

@@ -1788,7 +1788,7 @@ def test_the_last_step_has_the_floor(learning_rate):
             floor,
             step=total - 1,
             rule=f"steps count from 0, so step {total - 1} is the last of {total}, and there t = 1",
-            look_at="the numerator of t at step total - 1",
+            look_at="the fraction t, which is 1 at step total - 1, and the cosine there: cos(pi) = -1 leaves the floor alone",
         )
 
 
@@ -1971,7 +1971,8 @@ def test_gradients_of_earlier_batches_are_gone(train, draw, device):
         floor=0.4,
         max_norm=1e6,
         rule="each step uses the gradient of its own batch only; backward adds to what is in .grad",
-        look_at="optimizer.zero_grad(), once per step, before backward",
+        look_at="optimizer.zero_grad(), once per step, before backward; and that the optimizer stays the same, and"
+        " gradients shorter than max_norm as they are",
     )
 
 
@@ -2604,8 +2605,8 @@ def test_temperature_comes_before_top_p(sample, draw, device):
 def test_top_k_comes_before_top_p(sample, draw, device):
     model = a_writer(WRITER, draw, device, sharpness=0.4)
     expect_drawn_from(
-        draws(sample, model, [6, 2, 0], draw, device, top_k=4, top_p=0.6),
-        shaped(model, [6, 2, 0], device, top_k=4, top_p=0.6),
+        draws(sample, model, [6, 2, 0], draw, device, top_k=7, top_p=0.6),
+        shaped(model, [6, 2, 0], device, top_k=7, top_p=0.6),
         rule="top-p looks at the probabilities of what top-k has left, which sum to 1",
         look_at="the order: penalty, temperature, top-k, top-p; and that top-p gets the filtered logits",
     )
@@ -2794,19 +2795,20 @@ def test_length_counts_positions(KVCache, draw):
 
 
 def test_a_position_counts_once_every_layer_holds_it(KVCache, draw):
-    cache, total = KVCache(CACHED), 0
-    for new in (3, 2):
+    for held in (3, 0):
+        cache = KVCache(CACHED)
+        for layer in range(CACHED.n_layers if held else 0):
+            cache.append(layer, *keys_and_values(draw, held))
         for layer in range(CACHED.n_layers):
             expect_equal(
                 cache.attr("length"),
-                total,
+                held,
                 rule="length is the number of positions that every layer holds: while a text runs through the layers,"
                 " those above do not hold its new positions yet",
                 look_at="which layer's store you measure",
                 what="length",
             )
-            cache.append(layer, *keys_and_values(draw, new))
-        total += new
+            cache.append(layer, *keys_and_values(draw, 2))
 
 
 def test_two_caches_share_nothing(KVCache, draw):
@@ -3048,6 +3050,20 @@ def test_only_these_two_symbols_are_merged(merge_pair):
         look_at="what you compare: symbols, not the strings they make together",
         what="ab c a bc b a c with a bc merged",
     )
+
+
+def test_symbols_are_compared_whole_and_a_space_is_one_like_any_other(merge_pair):
+    for symbols, expected in (
+        (["t", "o", "wn", "a", "n", "an", "na", "n", "a"], ["t", "o", "wn", "a", "n", "an", "na", "na"]),
+        ([" ", "n", "a", "n"], [" ", "na", "n"]),
+    ):
+        expect_equal(
+            merge_pair(symbols, ("n", "a")),
+            expected,
+            rule="left and right are whole symbols (`wn` `a` and `n` `an` are other pairs), and a space can be one",
+            look_at="a text that is joined, searched and split again has lost where its symbols begin and end",
+            what=f"{symbols} with n a merged",
+        )
 
 
 # ---------------------------------------------------------------- 1.17b train_bpe

@@ -2682,7 +2682,7 @@ def test_a_sender_counts_whatever_differs_of_its_z(path_sweep_to_logits, draw):
     metric = path_metric(draw, case.tokens, 11)
     # of a run of the model itself, with which the rest agrees to the last digit
     own = list(kept_cache(case.model, case.tokens).stack_activation("z"))
-    for layer, text, pos, head, place in ((0, 1, 3, 2, 1), (1, 2, 4, 0, 3)):
+    for layer, text, pos, head, place in ((0, 1, 3, 2, 1), (1, 2, 2, 0, 3)):  # each at the END of its text
         one_number = [each.clone() for each in own]
         one_number[layer][text, pos, head, place] += 3.0
         expect_sweep_of_source(path_sweep_to_logits, case.model, case.tokens, metric, own, one_number)

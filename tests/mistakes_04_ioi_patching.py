@@ -950,7 +950,7 @@ MISTAKES = [
     Mistake(
         "logit_difference",
         "the logit of IO alone",
-        "the logit of IO comes back; it is high for any name, and says something only less that of S",
+        "the logit of IO comes back, which is high for any name; subtract that of S",
         change=[("return at_end[rows, prompts.io] - at_end[rows, prompts.s]", "return at_end[rows, prompts.io]")],
     ),
     # 4.6
@@ -3272,6 +3272,20 @@ MISTAKES = [
         "the final LayerNorm gets the change alone; it reads the run's own stream with the change added",
         change=[('stream = own["resid_post", n_layers - 1][:, where] + change', "stream = change")],
     ),
+    Mistake(
+        "path_sweep_to_logits",
+        "the last LayerNorm frozen",
+        "the final LayerNorm divides by the scale of the run on `tokens`; it is computed anew too: ln_final(stream)",
+        change=[
+            ('kinds = ("attn.hook_z"', 'kinds = ("ln_final.hook_scale", "attn.hook_z"'),
+            (
+                "        patched[:, where] = model.unembed(model.ln_final(stream.flatten(0, 1)))",
+                "        stream = stream - stream.mean(dim=-1, keepdim=True)\n"
+                '        stream = stream / own["ln_final.hook_scale"][:, where]\n'
+                "        patched[:, where] = model.unembed(stream.flatten(0, 1))",
+            ),
+        ],
+    ),
     # 4.18
     Mistake(
         "path_sweep_to_heads",
@@ -3726,7 +3740,7 @@ MISTAKES = [
     Mistake(
         "name_copying_score",
         "the rank among the names",
-        "ranks are counted down the column, among the names that are read; of each name's own row, count along the vocabulary",
+        "ranks are counted among the names that are read, not among all tokens; sum along the vocabulary: dim=-1",
         change=[(".sum(dim=-1) <= k", ".sum(dim=0) <= k")],
     ),
     # 4.21
@@ -4032,6 +4046,14 @@ MISTAKES = [
         "nothing patched",
         "all four entries are those of the unpatched run: the hook changes nothing, or the four texts are the prompts themselves",
         change=[("                return z\n", "                return None\n")],
+    ),
+    Mistake(
+        "token_and_position_signal",
+        "the change of the logit difference",
+        "the logit difference without patching is subtracted; what is asked for are the four means as they are",
+        change=[
+            ("    return result\n", "    return result - logit_difference(model(prompts.tokens), prompts).mean()\n")
+        ],
     ),
     Mistake(
         "token_and_position_signal",

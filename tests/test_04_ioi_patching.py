@@ -3,7 +3,6 @@
 import copy
 import math
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -36,22 +35,6 @@ def gradients_are_off_as_in_the_notebook(border):
 def tiny_model(draw, cfg=WITH_MLPS):
     """A model under TransformerLens' names with random weights and biases, none at its default; in compatibility mode."""
     return random_bridge(cfg, draw.generator(), draw.device)
-
-
-MOST_REMEMBERED = (
-    64  # runs of random models of which caches and maps are kept: each test makes the same ones every time
-)
-_remembered: OrderedDict[tuple, dict] = OrderedDict()
-
-
-def remembered_of(cfg, device, built_from, *tokens):
-    """Where what is known of these runs is kept: of the model that is built from this state of a generator, on these tokens."""
-    key = (cfg, str(device), built_from.numpy().tobytes(), *(repr(each.tolist()) for each in tokens))
-    known = _remembered.setdefault(key, {})
-    _remembered.move_to_end(key)
-    while len(_remembered) > MOST_REMEMBERED:
-        _remembered.popitem(last=False)
-    return known
 
 
 def copy_of_cache(cache):
@@ -276,18 +259,22 @@ def words_with(io_at, s_at, io, s, pos):
     return tokens
 
 
+def expect_five_roles(found):
+    expect_equal(sorted(found), sorted(ROLES), rule="five roles come back", look_at="the dictionary", what="its keys")
+
+
 def expect_positions(name_positions, tokens, io, s, expected):
     found = name_positions(tokens, io, s)
     for role, place in zip(ROLES, expected):
         if role not in found:
             complain(f"there is no {role!r} among {list(found)}", rule=POSITIONS_RULE, look_at="the names of the roles")
         expect_equal(found[role], place, rule=POSITIONS_RULE, look_at=AT_POSITIONS, what=f"{role} of {tokens}")
-    expect_equal(sorted(found), sorted(ROLES), rule="five roles come back", look_at="the dictionary", what="its keys")
+    expect_five_roles(found)
 
 
 def positions_of(name_positions, *, io_at, s_at, pos):
     found = name_positions(words_with([io_at], s_at, "Zoe", "Max", pos), "Zoe", "Max")
-    expect_equal(sorted(found), sorted(ROLES), rule="five roles come back", look_at="the dictionary", what="its keys")
+    expect_five_roles(found)
     return found
 
 
@@ -666,7 +653,7 @@ def expect_another_name_at(role, abc_twins, draw):
             complain(
                 f"the token at {role} of text {row} is still{word_of(prompts.tokens[row, place])}",
                 rule="IO, S1 and S2, each of the three gets another name",
-                look_at=f'what you put at positions["{role}"]',
+                look_at=f'what you put at positions["{role}"], and from which names it is drawn: none that the text holds',
             )
 
 
@@ -1086,15 +1073,10 @@ BARE = AttentionOnlyConfig(d_model=12, d_vocab=11, n_ctx=17, n_layers=2, n_heads
 
 def run_of(draw, cfg, *, batch=3, pos=9):
     """A random model in float64, prompts that end at different places, and what a run over them keeps."""
-    generator = draw.generator()
-    built_from = generator.get_state()
-    model = borrow_bridge(cfg, generator, draw.device).double()
+    model = borrow_bridge(cfg, draw.generator(), draw.device).double()
     prompts = prompts_of_random_tokens(draw, batch=batch, pos=pos, d_vocab=cfg.d_vocab)
-    known = remembered_of(cfg, draw.device, built_from, prompts.tokens)
-    if "run" not in known:
-        with torch.no_grad():
-            known["run"] = model.run_with_cache(prompts.tokens)
-    logits, cache = known["run"]
+    with torch.no_grad():
+        logits, cache = remembered(lambda: model.run_with_cache(prompts.tokens), "run", *key_of(model, prompts.tokens))
     return model, copy_of_cache(cache), prompts, logits
 
 
@@ -1364,9 +1346,7 @@ class TwoRuns:
 
     def __init__(self, draw, cfg=SMALL, *, batch=4, pos=6, shared=1, same_text=None):
         """The first `shared` positions hold the same tokens in both, as do all positions of the text `same_text`."""
-        generator = draw.generator()
-        built_from = generator.get_state()
-        self.model = borrow_bridge(cfg, generator, draw.device)
+        self.model = borrow_bridge(cfg, draw.generator(), draw.device)
         self.cfg, self.batch, self.pos = cfg, batch, pos
         self.tokens = random_tokens(draw, batch=batch, pos=pos, d_vocab=cfg.d_vocab)
         self.others = random_tokens(draw, batch=batch, pos=pos, d_vocab=cfg.d_vocab)
@@ -1383,20 +1363,20 @@ class TwoRuns:
         self.answers = draw.integers(0, cfg.d_vocab, (2, batch))
 
         self.weights = [weight.detach().clone() for weight in self.model.parameters()]
-        self.known = remembered_of(cfg, draw.device, built_from, self.tokens, self.others)
+        self.key = key_of(self.model, self.tokens, self.others)
         self.logits, self.own = self.remembered("own", lambda: self.run_alone(self.tokens))
         _, self.source = self.remembered("source", lambda: self.run_alone(self.others))
         self.own, self.source = copy_of_cache(self.own), copy_of_cache(self.source)
 
     def remembered(self, what, compute):
         """What `compute` gives, now or when it was first asked for; not kept if the model is not as it was built."""
-        if what in self.known:
-            return self.known[what]
-        value = compute()
+        if (what, *self.key) in REMEMBERED or self.is_as_built():
+            return remembered(compute, what, *self.key)
+        return compute()
+
+    def is_as_built(self):
         weights = [weight.detach() for weight in self.model.parameters()]
-        if not hooks_on(self.model) and all(map(torch.equal, weights, self.weights)):
-            self.known[what] = value
-        return value
+        return not hooks_on(self.model) and all(map(torch.equal, weights, self.weights))
 
     @torch.no_grad()
     def run_alone(self, tokens):
@@ -1480,21 +1460,21 @@ class TwoRuns:
             return self.continued(resid, layer)
 
 
-class ForwardPasses:
-    """While it is open, notes how many rows go through the unembedding of a model, pass by pass."""
+class RowsThrough:
+    """While it is open, notes how many rows of `pos` positions go through a part of a model, call by call."""
 
-    def __init__(self, model):
-        self.model, self.rows = model, []
+    def __init__(self, part, pos):
+        self.part, self.pos, self.rows = part, pos, []
 
     def __enter__(self):
-        self.handle = self.model.unembed.register_forward_pre_hook(self.note)
+        self.handle = self.part.register_forward_hook(self.note)
         return self.rows
 
     def __exit__(self, *_):
         self.handle.remove()
 
-    def note(self, module, inputs):
-        self.rows.append(len(inputs[0]))
+    def note(self, module, inputs, out):
+        self.rows.append(math.ceil(out[..., 0].numel() / self.pos))
 
 
 def expect_patched_logits(logits, expected, *, what, rule, look_at):
@@ -1521,7 +1501,7 @@ def expect_run_as_before(runs):
 
 def expect_source_as_before(runs, names):
     """The source's activations of these names are still those of its run."""
-    _, source = runs.known["source"]
+    _, source = runs.remembered("source", lambda: runs.run_alone(runs.others))
     for name in names:
         expect_close(
             runs.source[name],
@@ -1758,7 +1738,7 @@ def swept(sweep, runs, *arguments, source=None):
 
 def expect_budget_kept(sweep, runs, n_cells, rows_at_once, *arguments):
     """No pass has more rows than it may, and there are few passes; a layer may begin a new one."""
-    with ForwardPasses(runs.model) as passes:
+    with RowsThrough(runs.model.unembed, runs.pos) as passes:
         values = swept(sweep, runs, *arguments, rows_at_once)
     most = max(rows_at_once, runs.batch)
     if max(passes, default=0) > most:
@@ -2129,7 +2109,7 @@ def test_a_source_that_is_the_run_itself_gives_an_estimate_of_0(attribution_swee
 
 def test_one_forward_pass_is_enough_for_the_whole_estimate(attribution_sweep, draw):
     runs = TwoRuns(draw, SMALL, batch=3, pos=5)
-    with ForwardPasses(runs.model) as passes:
+    with RowsThrough(runs.model.unembed, runs.pos) as passes:
         attribution_sweep(runs.model, runs.tokens, runs.source, runs.metric)
     if sum(passes) > 2 * runs.batch:
         complain(
@@ -2278,20 +2258,6 @@ def path_metric(draw, tokens, d_vocab):
         return right - wrong
 
     return metric
-
-
-class PathRuns:
-    """Counts the runs of a model, and the rows of each, while it is open."""
-
-    def __init__(self, model):
-        self.model, self.rows = model, []
-
-    def __enter__(self):
-        self.handle = self.model.embed.register_forward_hook(lambda module, given, out: self.rows.append(len(out)))
-        return self
-
-    def __exit__(self, *error):
-        self.handle.remove()
 
 
 def expect_path_hooks_gone(model):
@@ -2682,54 +2648,15 @@ def test_where_not_even_one_sender_fits_one_goes_at_a_time(path_sweep_to_logits,
     )
 
 
-def test_a_sweep_to_the_logits_takes_two_runs_if_all_senders_fit(path_sweep_to_logits, draw):
-    case = PathCase(draw, SMALL, batch=2, pos=5)
-    with PathRuns(case.model) as runs:
-        path_sweep_to_logits(case.model, case.tokens, case.source, path_metric(draw, case.tokens, 11))
-    if len(runs.rows) > 3:
-        complain(
-            f"the model ran {len(runs.rows)} times, for 6 senders of 2 texts each, which are 12 rows",
-            rule="with room for 512 rows, one run says what is frozen and one has all senders side by side",
-            look_at="the loop: over chunks of senders, and not over senders",
-        )
-
-
-def test_no_run_of_the_sweep_has_more_rows_than_allowed(path_sweep_to_logits, draw):
-    case = PathCase(draw, SMALL, batch=4, pos=5)
-    with PathRuns(case.model) as runs:
-        path_sweep_to_logits(case.model, case.tokens, case.source, path_metric(draw, case.tokens, 11), rows_at_once=9)
-    if max(runs.rows, default=0) > 9:
-        complain(
-            f"with rows_at_once=9 a run had {max(runs.rows)} rows",
-            rule="no run has more than rows_at_once rows (unless one sender's texts are more): memory is limited",
-            look_at="how many senders go into a run: rows_at_once // batch, and at least 1",
-        )
-
-
-class MLPRows:
-    """Notes how many rows of `pos` positions go through the last layer's MLP at a time, while it is open."""
-
-    def __init__(self, model, pos):
-        self.mlp, self.size, self.rows = model.blocks[model.cfg.n_layers - 1].mlp, pos * model.cfg.d_model, []
-
-    def __enter__(self):
-        self.handle = self.mlp.register_forward_pre_hook(self.note)
-        return self
-
-    def __exit__(self, *error):
-        self.handle.remove()
-
-    def note(self, module, inputs):
-        self.rows.append(inputs[0].numel() / self.size)
-
-
 def test_many_senders_go_through_an_mlp_side_by_side(path_sweep_to_logits, draw):
     case = PathCase(draw, ROLE_FOUR, batch=2, pos=5)
-    with MLPRows(case.model, 5) as mlp:
+    with RowsThrough(
+        case.model.blocks[2].mlp, 5
+    ) as rows:  # of the last layer: also who runs no whole model comes there
         path_sweep_to_logits(case.model, case.tokens, case.source, path_metric(draw, case.tokens, 17))
-    if len(mlp.rows) > 5:  # each layer may begin a new run, and the own run may be done twice
+    if len(rows) > 5:  # each layer may begin a new run, and the own run may be done twice
         complain(
-            f"the last MLP was run {len(mlp.rows)} times, for 12 senders of 2 texts each, which are 24 rows",
+            f"the last MLP was run {len(rows)} times, for 12 senders of 2 texts each, which are 24 rows",
             rule="with room for 512 rows, all senders go into one run, beside each other",
             look_at="how many senders you take at a time: rows_at_once // batch",
         )
@@ -2739,12 +2666,12 @@ def test_no_more_rows_than_allowed_go_through_an_mlp(path_sweep_to_logits, draw)
     for batch, rows_at_once in ((4, 9), (5, 3)):
         case = PathCase(draw, WITH_MLPS, batch=batch, pos=5)
         metric = path_metric(draw, case.tokens, 11)
-        with MLPRows(case.model, 5) as mlp:
+        with RowsThrough(case.model.blocks[1].mlp, 5) as rows:
             path_sweep_to_logits(case.model, case.tokens, case.source, metric, rows_at_once=rows_at_once)
         most = max(rows_at_once, batch)
-        if max(mlp.rows, default=0) > most:
+        if max(rows, default=0) > most:
             complain(
-                f"with rows_at_once={rows_at_once} and {batch} texts, the last MLP had more than {most} rows at a time",
+                f"with rows_at_once={rows_at_once} and {batch} texts, {max(rows)} rows went through the last MLP at a time",
                 rule="as many senders at a time as have room in rows_at_once rows, and at least one: memory is limited",
                 look_at="how many senders go into a run: rows_at_once // batch, and at least 1",
             )
@@ -2755,9 +2682,10 @@ def test_a_sender_counts_whatever_differs_of_its_z(path_sweep_to_logits, draw):
     metric = path_metric(draw, case.tokens, 11)
     # of a run of the model itself, with which the rest agrees to the last digit
     own = list(kept_cache(case.model, case.tokens).stack_activation("z"))
-    one_number = [each.clone() for each in own]
-    one_number[0][1, 3, 2, 1] += 3.0
-    expect_sweep_of_source(path_sweep_to_logits, case.model, case.tokens, metric, own, one_number)
+    for layer, text, pos, head, place in ((0, 1, 3, 2, 1), (1, 2, 2, 0, 3)):  # each at the END of its text
+        one_number = [each.clone() for each in own]
+        one_number[layer][text, pos, head, place] += 3.0
+        expect_sweep_of_source(path_sweep_to_logits, case.model, case.tokens, metric, own, one_number)
 
 
 def test_a_sender_counts_if_all_of_its_z_differs_by_1(path_sweep_to_logits, draw):
@@ -2912,11 +2840,11 @@ def test_where_not_even_one_sender_to_heads_fits_one_goes_at_a_time(path_sweep_t
 
 def test_a_sweep_to_heads_takes_three_runs_if_all_senders_fit(path_sweep_to_heads, draw):
     case = PathCase(draw, SMALL, batch=2, pos=5)
-    with PathRuns(case.model) as runs:
+    with RowsThrough(case.model.embed, 5) as rows:
         path_sweep_to_heads(case.model, case.tokens, case.source, path_metric(draw, case.tokens, 11), [(1, 1)], "q")
-    if len(runs.rows) > 4:
+    if len(rows) > 6:  # each layer may begin new runs, and the own run may be done twice
         complain(
-            f"the model ran {len(runs.rows)} times, for 3 senders of 2 texts each, which are 6 rows",
+            f"the model ran {len(rows)} times, for 3 senders of 2 texts each, which are 6 rows",
             rule="with room for 512 rows, one run says what is frozen, one what arrives from each sender, and one what follows",
             look_at="the loop: over chunks of senders, and not over senders",
         )
@@ -2926,14 +2854,14 @@ def test_no_run_of_the_sweep_to_heads_has_more_rows_than_allowed(path_sweep_to_h
     for cfg, receiver, rows_at_once in ((FOUR_LAYERS, (2, 0), 9), (SMALL, (1, 1), 3)):
         case = PathCase(draw, cfg, batch=4, pos=5)
         metric = path_metric(draw, case.tokens, cfg.d_vocab)
-        with PathRuns(case.model) as runs:
+        with RowsThrough(case.model.embed, 5) as rows:
             path_sweep_to_heads(
                 case.model, case.tokens, case.source, metric, [receiver], "v", rows_at_once=rows_at_once
             )
         expect_path_hooks_gone(case.model)
-        if max(runs.rows, default=0) > max(rows_at_once, 4):
+        if max(rows, default=0) > max(rows_at_once, 4):
             complain(
-                f"with rows_at_once={rows_at_once} and 4 texts, a run had {max(runs.rows)} rows",
+                f"with rows_at_once={rows_at_once} and 4 texts, a run had {max(rows)} rows",
                 rule="no run has more than rows_at_once rows (unless one sender's texts are more): memory is limited",
                 look_at="how many senders go into a run: rows_at_once // batch, and at least 1",
             )
@@ -3453,14 +3381,19 @@ def signal_in_loops(model, prompts, heads):
     return result.to(prompts.tokens.device)
 
 
+def signals_of(token_and_position_signal, model, prompts, heads):
+    """What comes back while the model has a tokenizer that knows its random words."""
+    tokenizer, model.tokenizer = model.tokenizer, WordsByNumber()
+    try:
+        return token_and_position_signal(model, prompts, heads)
+    finally:
+        model.tokenizer = tokenizer
+
+
 def expect_signals(token_and_position_signal, draw, cfg, heads, *, batch=5):
     model, prompts, _ = role_case(draw, cfg, batch=batch)
     before, key = prompts.tokens.clone(), key_of(model, prompts.tokens)
-    tokenizer, model.tokenizer = model.tokenizer, WordsByNumber()
-    try:
-        result = token_and_position_signal(model, prompts, heads)
-    finally:
-        model.tokenizer = tokenizer
+    result = signals_of(token_and_position_signal, model, prompts, heads)
     expect_no_hooks(model, look_at="run_with_hooks, which takes its hooks away")
     expect_close(
         result,
@@ -3483,17 +3416,13 @@ def expect_signals(token_and_position_signal, draw, cfg, heads, *, batch=5):
 
 def test_the_first_entry_has_the_message_of_the_prompts_themselves(token_and_position_signal, draw):
     model, prompts, _ = role_case(draw, ROLE_FOUR, batch=4)
-    tokenizer, model.tokenizer = model.tokenizer, WordsByNumber()
-    try:
-        result = token_and_position_signal(model, prompts, [(1, 2), (0, 1)])
-    finally:
-        model.tokenizer = tokenizer
+    result = signals_of(token_and_position_signal, model, prompts, [(1, 2), (0, 1)])
     expect_shape(result, (2, 2), axes="token position", look_at="what you collect the four means in")
     logits = path_forward(model, prompts.tokens)["logits"]
     expect_close(
         result[0, 0],
         difference_of(logits, prompts).mean(),
-        rule="in row 0, column 0 S comes twice and stands first at S1: that text is the prompt, so nothing changes",
+        rule="in row 0, column 0 S comes twice and stands first at S1: that text is the prompt, so the mean is that of the unpatched run",
         look_at="the names of that text at IO, S1 and S2",
         what="the entry in row 0, column 0",
         atol=1e-4,

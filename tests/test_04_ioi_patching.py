@@ -1,6 +1,7 @@
 """This file knows how to check chapter 4: indirect object identification and activation patching."""
 
 import copy
+import hashlib
 import math
 import re
 from collections.abc import Mapping
@@ -64,8 +65,11 @@ def remembered(make, *key):
 
 
 def key_of(model, *tensors):
-    """What says which model and which inputs these are, whatever happens to them later."""
-    return (str(model.W_E.device), *(each.detach().cpu().numpy().tobytes() for each in (model.W_E, *tensors)))
+    """What says which model this is, with its weights as they are now, and which inputs these are."""
+    digest = hashlib.blake2b()
+    for each in (*model.parameters(), *tensors):
+        digest.update(each.detach().cpu().numpy().tobytes())
+    return str(model.W_E.device), digest.hexdigest()
 
 
 # what the notebook keeps of a run
@@ -1362,7 +1366,6 @@ class TwoRuns:
             self.places[-1] = (self.places[0] % (pos - 1)) + 1
         self.answers = draw.integers(0, cfg.d_vocab, (2, batch))
 
-        self.weights = [weight.detach().clone() for weight in self.model.parameters()]
         self.key = key_of(self.model, self.tokens, self.others)
         self.logits, self.own = self.remembered("own", lambda: self.run_alone(self.tokens))
         _, self.source = self.remembered("source", lambda: self.run_alone(self.others))
@@ -1375,8 +1378,7 @@ class TwoRuns:
         return compute()
 
     def is_as_built(self):
-        weights = [weight.detach() for weight in self.model.parameters()]
-        return not hooks_on(self.model) and all(map(torch.equal, weights, self.weights))
+        return not hooks_on(self.model) and key_of(self.model, self.tokens, self.others) == self.key
 
     @torch.no_grad()
     def run_alone(self, tokens):
@@ -2197,16 +2199,11 @@ class PathCase:
         self.tokens, others = (random_tokens(draw, batch=batch, pos=pos, d_vocab=cfg.d_vocab) for _ in range(2))
         if change is not None:
             others = change(self.tokens)
-        self.source = kept_cache(self.model, others)
-        self.others, self._key = others, key_of(self.model, self.tokens, others)
+        self.source, self.others = kept_cache(self.model, others), others
+        self.own = self._remembered("own", lambda: path_forward(self.model, self.tokens))  # everything of this run
 
     def _remembered(self, name, make):
-        return remembered(make, name, *self._key)
-
-    @property
-    def own(self):
-        """Everything of the run on `tokens`."""
-        return self._remembered("own", lambda: path_forward(self.model, self.tokens))
+        return remembered(make, name, *key_of(self.model, self.tokens, self.others))
 
     def patched(self, sender, receivers=(), what="", freeze_mlps=False):
         """The logits after three runs: own, frozen but for the sender, and with what arrived at the receivers."""
@@ -3150,20 +3147,23 @@ def expect_copying(name_copying_score, draw, cfg, cases, look_at):
     model = borrow_bridge(cfg, draw.generator(), draw.device)
     names = draw.permutation(cfg.d_vocab)[: cfg.d_vocab - 3]
     key = key_of(model, names)
+    expected = [
+        remembered(
+            partial(copying_in_loops, model, layer, head, names, k, -1 if negative else 1),
+            *("copying", layer, head, k, negative),
+            *key,
+        )
+        for layer, head, k, negative in cases
+    ]
     # all scores first: a single one may agree with another mistake's by chance
     scores = [
         name_copying_score(model, layer, head, names, k=k, **({"negative": True} if negative else {}))
         for layer, head, k, negative in cases
     ]
-    for score, (layer, head, k, negative) in zip(scores, cases):
-        expected = remembered(
-            partial(copying_in_loops, model, layer, head, names, k, -1 if negative else 1),
-            *("copying", layer, head, k, negative),
-            *key,
-        )
+    for score, right, (layer, head, k, negative) in zip(scores, expected, cases):
         expect_close(
             score,
-            torch.tensor(expected, dtype=torch.float64),
+            torch.tensor(right, dtype=torch.float64),
             rule=COPYING_RULE,
             look_at=look_at,
             what=f"the {'negative ' if negative else ''}score of L{layer}H{head} with k = {k}",
@@ -3393,11 +3393,12 @@ def signals_of(token_and_position_signal, model, prompts, heads):
 def expect_signals(token_and_position_signal, draw, cfg, heads, *, batch=5):
     model, prompts, _ = role_case(draw, cfg, batch=batch)
     before, key = prompts.tokens.clone(), key_of(model, prompts.tokens)
+    expected = remembered(lambda: signal_in_loops(model, prompts, heads), "signals", tuple(heads), *key)
     result = signals_of(token_and_position_signal, model, prompts, heads)
     expect_no_hooks(model, look_at="run_with_hooks, which takes its hooks away")
     expect_close(
         result,
-        remembered(lambda: signal_in_loops(model, prompts, heads), "signals", tuple(heads), *key),
+        expected,
         rule="row 1: IO comes twice in the text of the message; column 1: whoever comes twice stands first at IO's place",
         look_at="the three names of each of the four texts, and what is taken from them: z of these heads at END",
         axes="token position",
@@ -3512,11 +3513,12 @@ def expect_ablated(ablate_all_but, draw, cfg, circuit, *, batch=5, hand_over=lam
         return z
 
     key = key_of(model, prompts.tokens, means[6])
+    expected = remembered(lambda: role_forward(model, prompts.tokens, change), "ablated", tuple(circuit), *key)
     result = ablate_all_but(model, prompts, hand_over(circuit), means)
     expect_no_hooks(model, look_at="run_with_hooks, which takes its hooks away")
     expect_close(
         result,
-        remembered(lambda: role_forward(model, prompts.tokens, change), "ablated", tuple(circuit), *key),
+        expected,
         rule="every head outside the circuit has the mean of its text's template at every position; the others run freely",
         look_at="which heads are replaced, in which layer, and whose mean each row gets",
         axes="batch pos d_vocab",

@@ -8,7 +8,7 @@ import torch
 
 from utils.audit import command, figures, judging, stability, workers
 from utils.audit.contents import mark_of
-from utils.audit.equivalents import equivalents_file, read_equivalents
+from utils.audit.equivalents import entry_for, equivalents_file, read_equivalents
 from utils.audit.judging import Judge, Suspect, Verdict
 from utils.audit.mutants import Mutant, mutants_of, mutants_of_cell
 from utils.audit.operators import OPERATORS
@@ -16,6 +16,7 @@ from utils.audit.readme import BEGIN, END, says_the_same, sentence
 from utils.audit.verdicts import Verdicts, verdicts_file
 from utils.authoring.cells import Block, Cell
 from utils.checking import compare, expect_close
+from utils.checking.mistakes import load_mistakes, load_right_answers
 from utils.refusal import CannotDo
 
 FUNCTION = '''
@@ -172,7 +173,8 @@ def test_only_what_changed_is_judged_again(tiny, capsys):
 
     tiny.checker.write_text("# a comment\n" + tiny.checker.read_text().replace("* w\n", "* w * 1.0\n"))
     of_scale = sum(mutant.object == "Scale" for mutant in mutants_of(tiny))
-    assert f"{n_mutants} mutants, {of_scale} to judge" in run_audit(tiny, capsys)[1]
+    why = f"({of_scale} of them again: what they depend on has changed)"
+    assert f"{n_mutants} mutants, {of_scale} to judge {why}" in run_audit(tiny, capsys)[1]
 
 
 def test_the_kept_verdicts_are_the_ones_that_were_found(tiny, capsys):
@@ -238,7 +240,16 @@ def test_a_survivor_counts_until_it_is_listed(tiny, capsys):
     survivors = [mutant for mutant in mutants_of(tiny) if not known[mutant.hash].killed]
     assert "return x + loss" in " ".join(survivor.change for survivor in survivors)
     assert all(survivor.diff in said and survivor.hash in said for survivor in survivors)
-    equivalents_file(tiny).write_text(listed(*(survivor.hash for survivor in survivors)))
+
+    status, said = run_audit(tiny, capsys, exercise="1.1", show_survivors=True)
+    assert status == 1 and f"{len(survivors)} survived: have the checker refuse it, or list it" in said
+    assert f"Exercise 1.1: of {sum(mutant.exercise == '1.1' for mutant in mutants_of(tiny))} wrong variants" in said
+    entries = "\n".join(entry_for(survivor) for survivor in survivors)
+    assert all(line in said for line in entries.splitlines())
+    equivalents_file(tiny).write_text(entries)
+    with pytest.raises(CannotDo, match="none of them empty"):
+        read_equivalents(tiny)
+    equivalents_file(tiny).write_text(entries.replace('reason = ""', 'reason = "it is so"'))
     status, said = run_audit(tiny, capsys, exercise="1.1")
     assert (status, said.split("together")[1].split()[4]) == (0, "100.0")
 
@@ -248,7 +259,11 @@ def test_the_readme_states_the_figures_between_its_marks(tiny, capsys):
     _, said = run_audit(tiny, capsys)
     readme = (tiny.root / "README.md").read_text()
     line = readme.split(BEGIN)[1].split(END)[0].strip()
-    assert line.startswith("- Chapter 1: of ") and line.removeprefix("- ") in said
+    assert line.startswith("- Chapter 1, 2 exercises: ") and line.removeprefix("- ") in said
+    counts = (
+        f"{len(load_mistakes(tiny))} mistakes known by name, {len(load_right_answers(tiny))} further right answers; of "
+    )
+    assert counts in line
     assert readme.startswith("# The course\n") and readme.endswith("\nThe end.\n")
 
 

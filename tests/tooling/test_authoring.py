@@ -451,6 +451,10 @@ def test_the_command_builds_keeps_and_checks(root, path, capsys):
     assert status == 1 and "chapters/07_small_sums.ipynb: is not there" in out and "2 to mend" in out
     assert not student.exists()
 
+    assert circuits_build("--student") == (0, "chapters/07_small_sums.ipynb: written\n")
+    assert circuits_build("--student", "--check")[0] == 0 and not solution.exists()
+    student.unlink()
+
     status, out = circuits_build()
     assert status == 0, out
     assert (
@@ -519,7 +523,7 @@ def test_the_command_builds_keeps_and_checks(root, path, capsys):
     edit(path, "print(mean([1, 2, 9]))", "print(mean([]))")
     status, out = circuits_build()
     assert status == 1 and "solutions/07_small_sums.py:47: ZeroDivisionError: division by zero" in out, out
-    assert solution.read_text(encoding="utf-8") == good
+    assert solution.read_text(encoding="utf-8") == good and "solutions/07_small_sums.ipynb: left as it was" in out
 
     # so is a check that the solution does not pass
     card = "type('Card', (), {'__repr__': lambda self: '✗ 7.1 mean: 0 of 3 checks pass'})()"

@@ -15,7 +15,6 @@ from utils.checking.cells import read_cells
 from utils.checking.complaints import Complaint
 from utils.checking.mistakes import load_mistakes, load_right_answers
 from utils.checking.run import Submission, run
-from utils.paths import REPO
 
 CHAPTERS = course.chapters()
 NAMES = {chapter.name: [name for exercise in chapter.exercises for name in exercise.objects] for chapter in CHAPTERS}
@@ -78,6 +77,12 @@ def test_the_proof_notices_a_checker_that_lets_a_mistake_through(tiny):
     assert prove.prove_mistakes(tiny, ["centre"])["centre: mean added"] == "passes all tests"
 
 
+def test_the_proof_of_an_object_that_is_not_in_the_chapter_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        prove.main(["1", "--objects", "LayerNorm,LayerNrom"])
+    assert "no exercise of chapter 1 asks for LayerNrom; there are LayerNorm, Embed," in capsys.readouterr().err
+
+
 def test_the_proof_notices_two_mistakes_that_cannot_be_told_apart(tiny):
     text = tiny.mistakes.read_text().replace("x.mean(0, keepdim=True)", "-x.mean(-1, keepdim=True)")
     tiny.mistakes.write_text(text)
@@ -90,14 +95,6 @@ def test_the_proof_notices_a_refused_right_answer_and_a_stub_that_runs(tiny):
     notebook = tiny.student_notebook.read_text()
     tiny.student_notebook.write_text(notebook.replace('raise NotImplementedError(\\"1.1', 'print(\\"1.1'))
     assert len(prove.prove_stubs(tiny, ["centre"])) == 2
-
-
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
-def test_the_readme_states_the_counts_that_are_true(chapter):
-    readme = " ".join((REPO / "README.md").read_text(encoding="utf-8").split())
-    assert f"Chapter {chapter.number} has {len(chapter.exercises)} exercises." in readme
-    assert f"know {len(load_mistakes(chapter))} mistakes by name" in readme
-    assert f"tried on {len(load_right_answers(chapter))} further right answers" in readme
 
 
 def test_a_stub_is_called_once_however_many_tests_it_has(tiny):

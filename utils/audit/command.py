@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable
 
 from utils import course
-from utils.audit.equivalents import complaints, read_equivalents
+from utils.audit.equivalents import complaints, entry_for, equivalents_file, read_equivalents
 from utils.audit.figures import KILLED_AIM, NAMED_AIM, Tally, percent, table, tallies
 from utils.audit.judging import Judge, Suspect, Verdict
 from utils.audit.mutants import Mutant, mutants_of
-from utils.audit.readme import sentence, with_sentence, without_changes
+from utils.audit.readme import sentence, shares, with_sentence, without_changes
 from utils.audit.verdicts import Verdicts, verdicts_file
 from utils.audit.workers import judge_all
 from utils.course import Chapter
@@ -85,7 +85,9 @@ def audit(
     waiting = [mutant for mutant in mutants if again or mutant.hash not in before]
     if check:
         waiting += sample([mutant for mutant in mutants if mutant.hash in before])
-    print(f"Chapter {chapter.number}: {len(mutants)} mutants, {len(waiting)} to judge", flush=True)
+    changed = kept.outdated & {mutant.hash for mutant in waiting}
+    why = f" ({len(changed)} of them again: what they depend on has changed)" if changed else ""
+    print(f"Chapter {chapter.number}: {len(mutants)} mutants, {len(waiting)} to judge{why}", flush=True)
     judge_waiting(chapter, waiting, kept.known, jobs, keep=lambda: None if check else kept.write(every))
     known = kept.known
     if not check:
@@ -103,14 +105,19 @@ def audit(
         ]
     for key in ("exercise", "operator"):
         print(table(tallies(mutants, known, equivalent, key=lambda mutant: getattr(mutant, key)), key) + "\n")  # noqa: B023
+    surviving = [mutant for mutant in mutants if not known[mutant.hash].killed and mutant.hash not in equivalent]
     if show_survivors:
-        surviving = (mutant for mutant in mutants if not known[mutant.hash].killed and mutant.hash not in equivalent)
         print("".join(f"{shown(mutant)}\n\n" for mutant in surviving), end="")
     if show_named:
         print("\n".join(f"{mutant.exercise} {_said(known[mutant.hash])}: {mutant.change}" for mutant in mutants) + "\n")
 
     total = tallies(mutants, known, equivalent, key=lambda _: "all").get("all", Tally())
-    print(sentence(chapter, total).removeprefix("- "))
+    print(f"Exercise {exercise}: {shares(total)}." if exercise else sentence(chapter, total).removeprefix("- "))
+    if exercise is not None and surviving:
+        wrong.append(
+            f"{len(surviving)} survived: have the checker refuse it, or list it in {equivalents_file(chapter).name} "
+            "(--show-survivors shows both; CONTRIBUTING.md, section 5)"
+        )
     if exercise is None:
         wrong += aims(total)
         if check:
@@ -155,9 +162,10 @@ def aims(total: Tally) -> list[str]:
 
 
 def shown(mutant: Mutant) -> str:
-    """A survivor as its author wants to see it, with the hash for the list of equivalent mutants."""
+    """A survivor as its author wants to see it, with the entry for the list, should it be equivalent."""
     where = f"solutions, line {mutant.line}"
-    return f"{mutant.hash}  exercise {mutant.exercise}, {mutant.object}, {mutant.operator} ({where})\n{mutant.diff}"
+    title = f"{mutant.hash}  exercise {mutant.exercise}, {mutant.object}, {mutant.operator} ({where})"
+    return f"{title}\n{mutant.diff.rstrip()}\n\n{entry_for(mutant)}"
 
 
 def _said(verdict: Verdict) -> str:

@@ -6,6 +6,7 @@ that a reader can check.
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,14 @@ def read_equivalents(chapter: Chapter) -> list[Equivalent]:
         if set(entry) != FIELDS or not entry["mutants"] or not str(entry["reason"]).strip():
             raise CannotDo(f"{path.name}, entry {number}: it must have {', '.join(sorted(FIELDS))}, none of them empty")
     return [Equivalent(e["exercise"], e["change"], " ".join(e["reason"].split()), tuple(e["mutants"])) for e in entries]
+
+
+def entry_for(mutant: Mutant) -> str:
+    """The entry that lists a mutant, without the reason, which its author has to give."""
+    facts = {"exercise": mutant.exercise, "change": mutant.change, "reason": "", "mutants": [mutant.hash]}
+    # the texts and lists of JSON are TOML's
+    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in facts.items()]
+    return "\n".join(["[[equivalent]]", *lines])
 
 
 def complaints(listed: list[Equivalent], mutants: list[Mutant], verdicts: dict[str, Verdict]) -> list[str]:

@@ -1,4 +1,4 @@
-"""This file knows how to keep the README's two figures of each chapter true: what is refused, and what is told the cause."""
+"""This file knows how to keep true what the README says of each chapter: what its checkers know, refuse and tell the cause of."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 
 from utils.atomic_write import write_atomically
 from utils.audit.figures import Tally, percent
+from utils.checking.mistakes import load_mistakes, load_right_answers
 from utils.course import Chapter
 from utils.refusal import CannotDo
 
@@ -17,10 +18,18 @@ BLOCK = re.compile(f"{re.escape(BEGIN)}\n(.*?){re.escape(END)}", re.DOTALL)
 
 def sentence(chapter: Chapter, total: Tally) -> str:
     """The line for a chapter."""
-    there = total.killed + total.survived
+    known, tried = len(load_mistakes(chapter)), len(load_right_answers(chapter))
     return (
-        f"- Chapter {chapter.number}: of {there:,} wrong variants {percent(total.killed_share)} % are refused, "
-        f"{percent(total.named_share)} % of those that run in words that name the cause."
+        f"- Chapter {chapter.number}, {len(chapter.exercises)} exercises: {known} mistakes known by name, {tried} further "
+        f"right answers; {shares(total)}."
+    )
+
+
+def shares(total: Tally) -> str:
+    """The two figures of some mutants."""
+    return (
+        f"of {total.killed + total.survived:,} wrong variants {percent(total.killed_share)} % are refused, "
+        f"{percent(total.named_share)} % of those that run in words that name the cause"
     )
 
 

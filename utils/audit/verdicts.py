@@ -24,6 +24,7 @@ class Verdicts:
 
     chapter: Chapter
     known: dict[str, Verdict] = field(default_factory=dict)
+    outdated: set[str] = field(default_factory=set)  # whose verdicts do not hold any more
     marks: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -33,6 +34,7 @@ class Verdicts:
         verdicts = cls(chapter, marks=marks)
         for number, kept in _read(verdicts_file(chapter)).items():
             if kept["mark"] != marks.get(number):
+                verdicts.outdated.update(*map(str.split, kept["verdicts"].values()))
                 continue
             for written, hashes in kept["verdicts"].items():
                 verdict = _parsed(written, kept["tests"])

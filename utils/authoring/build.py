@@ -28,6 +28,7 @@ def main(argv: list[str] | None = None, *, root: Path = REPO) -> int:
     parser.add_argument(
         "--execute", action="store_true", help="run the solution notebooks also where their code is unchanged"
     )
+    parser.add_argument("--student", action="store_true", help="only the student notebooks, so that nothing is run")
     parser.add_argument("--timeout", type=float, default=300, metavar="SECONDS", help="for one cell (default: 300)")
     options = parser.parse_args(argv)
 
@@ -50,7 +51,9 @@ def main(argv: list[str] | None = None, *, root: Path = REPO) -> int:
             problems.append(str(error))
             continue
         chapter = _Chapter(source, root, options.execute, options.timeout)
-        problems += chapter.check() if options.check else chapter.build()
+        problems += chapter.check_student() if options.check else chapter.build_student()
+        if not options.student:
+            problems += chapter.check_solution() if options.check else chapter.build_solution()
     for problem in problems:
         print(problem)
     if options.check:
@@ -63,7 +66,7 @@ def main(argv: list[str] | None = None, *, root: Path = REPO) -> int:
 
 
 class _Chapter:
-    """One chapter's source and its two notebook files; `build` and `check` give the problems that they met."""
+    """One chapter's source and its two notebook files; what builds and checks them gives the problems that it met."""
 
     def __init__(self, source: Source, root: Path, always_execute: bool, timeout: float) -> None:
         self.source = source
@@ -73,9 +76,11 @@ class _Chapter:
         self.student = root / "chapters" / f"{source.name}.ipynb"
         self.solution = root / "solutions" / f"{source.name}.ipynb"
 
-    def build(self) -> Iterator[str]:
-        # the student notebook first: `check` in the running solution notebook reads the course map from it
+    def build_student(self) -> Iterator[str]:
+        # before the solution notebook: `check` in it reads the course map from this one
         yield from self.write(self.student, serialise(student_notebook(self.source)))
+
+    def build_solution(self) -> Iterator[str]:
         notebook = solution_notebook(self.source)
         old = _read(self.solution)
         reason = why_run(notebook, old)
@@ -88,13 +93,9 @@ class _Chapter:
             try:
                 note = f", {count} cells run in {execute(notebook, root=self.root, timeout=self.timeout):.0f} s"
             except RunError as error:
-                yield self.failed(error)
+                yield f"{self.failed(error)}\n{self.shown(self.solution)}: left as it was"
                 return
         yield from self.write(self.solution, serialise(notebook), note)
-
-    def check(self) -> Iterator[str]:
-        yield from self.check_student()
-        yield from self.check_solution()
 
     def check_student(self) -> Iterator[str]:
         expected = serialise(student_notebook(self.source))

@@ -304,7 +304,8 @@ class _Reader:
             if not isinstance(number, str) or not EXERCISE_NUMBER.fullmatch(number):
                 continue
             if number in seen:
-                self.complain(cell.line, f"exercise {number} is there twice: also on line {seen[number]}")
+                free = f"; {number}b would come after it" if number[-1].isdigit() else ""
+                self.complain(cell.line, f"exercise {number} is there twice: also on line {seen[number]}{free}")
             elif before and sort_key(number) < sort_key(before):
                 self.complain(cell.line, f"exercise {number} comes after {before}; numbers must rise")
             if sort_key(number)[0] != chapter:

@@ -75,6 +75,8 @@ def headline(report: Report) -> str:
         return f"{TICK} {report.exercise.number} {names}: all {len(report.results)} checks pass"
     if report.state == "unwritten":
         return f"{report.exercise.number} {names}: not written yet"
+    if not report.results:
+        return f"{CROSS} {report.exercise.number} {names}: no test has an argument of this name"
     return f"{CROSS} {report.exercise.number} {names}: {report.n_passed} of {len(report.results)} checks pass"
 
 

@@ -106,21 +106,19 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     chapter = course.chapter(options.chapter)
     names = [name for exercise in chapter.exercises for name in exercise.objects]
-    names = [name for name in names if not options.objects or name in options.objects.split(",")]
+    wanted = options.objects.split(",") if options.objects else names
+    if unknown := ", ".join(sorted(set(wanted) - set(names))):
+        parser.error(f"no exercise of chapter {chapter.number} asks for {unknown}; there are {', '.join(names)}")
+    names = [name for name in names if name in wanted]
     wrong = prove_solutions(chapter, names, options.device, options.seed)
     wrong += prove_stubs(chapter, names, options.device)
     mistakes = prove_mistakes(chapter, names, options.device, options.seed)
     answers = prove_right_answers(chapter, names, options.device, options.seed)
     wrong += [f"mistake {label} {verdict}" for label, verdict in mistakes.items() if verdict]
     wrong += [f"right answer {label} refused: {verdict}" for label, verdict in answers.items() if verdict]
-    print(
-        "\n".join(
-            [
-                *wrong,
-                f"{len(names)} objects, {len(mistakes)} mistakes, {len(answers)} right answers: {len(wrong)} wrong",
-            ]
-        )
-    )
+    print("".join(f"{line}\n" for line in wrong), end="")
+    tried = f"{', '.join(names) if options.objects else len(names)}: solution and stub"
+    print(f"{tried}, {len(mistakes)} mistakes, {len(answers)} further right answers: {len(wrong)} wrong")
     return int(bool(wrong))
 
 

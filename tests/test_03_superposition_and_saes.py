@@ -3752,27 +3752,35 @@ def test_all_features_can_be_alive_or_dead(dead_fraction, draw):
 # 3.31 loss_recovered
 
 
-def likely_text(model, draw, *, batch=4, pos=7):
-    """Texts that the model itself would write, so that it predicts them better than a model without its activations."""
-    return remembered(continued, model, text_ids(draw, batch=batch, pos=2), pos)
-
-
-@torch.no_grad()
-def continued(model, tokens, pos):
-    while tokens.shape[1] < pos:
-        tokens = torch.cat([tokens, model(tokens)[:, -1:].argmax(dim=-1)], dim=1)
-    return tokens
-
-
 def nats(logits, tokens):
+    return nats_of_texts(logits, tokens).mean().item()
+
+
+def nats_of_texts(logits, tokens):
     log_probs = logits[:, :-1].double().log_softmax(dim=-1)
-    return -log_probs.gather(-1, tokens[:, 1:, None]).mean().item()
+    return -log_probs.gather(-1, tokens[:, 1:, None]).mean(dim=(1, 2))
 
 
 def mean_from_position_1(x):
     """The mean activation, one vector, by a loop over texts and positions."""
     vectors = [vector for text in x for vector in text[1:]]
     return sum(vectors) / len(vectors)
+
+
+def texts_for(model, hook_name, draw, *, batch=4, pos=7):
+    """Of many batches of texts the one that loses most by its mean activation: what is recovered is a share of that loss."""
+    return remembered(costliest, model, hook_name, text_ids(draw, batch=60 * batch, pos=pos, cfg=model.cfg), batch)
+
+
+@torch.no_grad()
+def costliest(model, hook_name, tokens, batch):
+    x = activation_at(model, tokens, hook_name)
+    of_batches = x.unflatten(0, (-1, batch))
+    means = of_batches[:, :, 1:].mean(dim=(1, 2), keepdim=True).expand_as(of_batches).flatten(0, 1)
+    ablated = torch.cat([x[:, :1], means[:, 1:]], dim=1)
+    losses = nats_of_texts(run_with_activation(model, tokens, hook_name, ablated), tokens)
+    rises = (losses - nats_of_texts(model(tokens), tokens)).unflatten(0, (-1, batch)).mean(dim=1)
+    return tokens.unflatten(0, (-1, batch))[rises.argmax()]
 
 
 def recovered_by_hand(model, sae, hook_name, tokens):
@@ -3787,7 +3795,8 @@ def recovered_by_hand(model, sae, hook_name, tokens):
     return (with_mean - with_sae) / (with_mean - clean)
 
 
-def expect_recovered(loss_recovered, model, sae, hook_name, tokens):
+def expect_recovered(loss_recovered, draw, model, sae, hook_name, **sizes):
+    tokens = texts_for(model, hook_name, draw, **sizes)
     expected = remembered(recovered_by_hand, model, sae, hook_name, tokens)
     expect_close(
         loss_recovered(model, sae, hook_name, tokens),
@@ -3815,19 +3824,18 @@ def perfect_sae(draw, cfg=SMALL_LM):
 
 def test_the_loss_recovered_is_that_of_three_runs_by_hand(loss_recovered, draw):
     model, sae = language_model(draw), sae_of(draw)
-    expect_recovered(loss_recovered, model, sae, "blocks.0.hook_resid_post", likely_text(model, draw))
+    expect_recovered(loss_recovered, draw, model, sae, "blocks.0.hook_resid_post")
 
 
 def test_the_loss_recovered_is_measured_at_the_hook_point_asked_for(loss_recovered, draw):
     model, sae = language_model(draw, DEEPER_LM), sae_of(draw, DEEPER_LM, d_sae=21, k=8)
-    tokens = likely_text(model, draw, batch=3, pos=9)
     for hook_name in ("blocks.1.hook_resid_post", "blocks.2.hook_mlp_out"):
-        expect_recovered(loss_recovered, model, sae, hook_name, tokens)
+        expect_recovered(loss_recovered, draw, model, sae, hook_name, batch=3, pos=9)
 
 
 def test_a_perfect_sae_recovers_all_and_one_that_knows_only_the_mean_nothing(loss_recovered, draw):
     model, hook_name = language_model(draw), "blocks.1.hook_resid_pre"
-    tokens = likely_text(model, draw, batch=5, pos=6)
+    tokens = texts_for(model, hook_name, draw, batch=5, pos=6)
     constant = sae_of(draw, d_sae=17, k=3)
     with torch.no_grad():
         constant.W_dec.zero_()
@@ -3848,7 +3856,7 @@ def test_a_perfect_sae_recovers_all_and_one_that_knows_only_the_mean_nothing(los
 
 def test_the_model_is_as_before_after_measuring_the_loss(loss_recovered, draw):
     model, sae = language_model(draw), sae_of(draw)
-    loss_recovered(model, sae, "blocks.0.hook_resid_post", likely_text(model, draw, batch=2, pos=6))
+    loss_recovered(model, sae, "blocks.0.hook_resid_post", text_ids(draw, batch=2, pos=6))
     expect_no_hook_left(model)
 
 

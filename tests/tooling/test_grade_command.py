@@ -219,7 +219,7 @@ def test_where_a_sandbox_is_required_and_missing_nothing_is_graded(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_is_stopped_goes_on_where_it_was_with_nothing_twice_and_nothing_lost(tmp_path, number):
     (tmp_path / "in").mkdir()
-    learners = [f"learner{index:02}" for index in range(9)]
+    learners = [f"learner{index:02}" for index in range(40)]
     source = (paths.SOLUTIONS / "01_transformers_from_scratch.py").read_text()
     for name in learners:
         (tmp_path / "in" / f"{name}_chapter1.py").write_text(source)

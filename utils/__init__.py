@@ -1,7 +1,6 @@
 """What a notebook imports. Everything heavy is imported when it is first used, so that ``import utils`` costs nothing."""
 
-from importlib import import_module
-from typing import Any
+from utils.on_demand import offer
 
 _HOME = {
     "check": "utils.checking.notebook",
@@ -16,13 +15,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'utils' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = offer(__name__, _HOME)

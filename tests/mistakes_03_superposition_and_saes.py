@@ -1322,7 +1322,7 @@ MISTAKES = [
     Mistake(
         "phase",
         "direction not normalised, square taken off",
-        "the feature's own vector is not normalised, so what is taken off for itself is not its share; take its unit direction",
+        "the feature's own vector is taken as it is, and its square off the sum; the overlaps are with its unit direction: F.normalize",
         change=[("F.normalize(own, dim=-1), W,", "own, W,")],
     ),
     Mistake(

@@ -2647,9 +2647,8 @@ def test_where_not_even_one_sender_fits_one_goes_at_a_time(path_sweep_to_logits,
 
 def test_many_senders_go_through_an_mlp_side_by_side(path_sweep_to_logits, draw):
     case = PathCase(draw, ROLE_FOUR, batch=2, pos=5)
-    with RowsThrough(
-        case.model.blocks[2].mlp, 5
-    ) as rows:  # of the last layer: also who runs no whole model comes there
+    # the last layer's: also who runs no whole model comes there
+    with RowsThrough(case.model.blocks[2].mlp, 5) as rows:
         path_sweep_to_logits(case.model, case.tokens, case.source, path_metric(draw, case.tokens, 17))
     if len(rows) > 5:  # each layer may begin a new run, and the own run may be done twice
         complain(

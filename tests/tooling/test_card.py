@@ -6,7 +6,7 @@ from torch import nn
 
 from utils import progress
 from utils.checking.card import html, text
-from utils.checking.report import check_exercise
+from utils.checking.report import Report, check_exercise
 from utils.checking.run import Submission
 
 
@@ -49,6 +49,11 @@ def test_right_code_gets_a_tick_and_its_points(tiny, kept):
     assert text(report).splitlines()[0] == "✓ 1.1 centre: all 2 checks pass"
     assert 'data-state="passed"' in html(report, progress=(1, 2))
     assert kept["1.1"] == {"tests_passed": 2, "tests_total": 2, "points": 1, "solved": "now"}
+
+
+def test_an_exercise_without_a_test_is_told_so(tiny):
+    report = Report(tiny, tiny.exercises[0], ())
+    assert text(report).splitlines()[0] == "✗ 1.1 centre: no test has an argument of this name"
 
 
 def test_a_known_mistake_written_in_another_way_is_named(tiny, kept):

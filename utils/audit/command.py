@@ -115,8 +115,8 @@ def audit(
     print(f"Exercise {exercise}: {shares(total)}." if exercise else sentence(chapter, total).removeprefix("- "))
     if exercise is not None and surviving:
         wrong.append(
-            f"{len(surviving)} survived: have the checker refuse it, or list it in {equivalents_file(chapter).name} "
-            "(--show-survivors shows both; CONTRIBUTING.md, section 5)"
+            f"{len(surviving)} not refused: mend the checker, or list what is equivalent in "
+            f"{equivalents_file(chapter).name} (--show-survivors shows each; CONTRIBUTING.md, section 5)"
         )
     if exercise is None:
         wrong += aims(total)

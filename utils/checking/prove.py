@@ -117,7 +117,7 @@ def main(argv: list[str] | None = None) -> int:
     wrong += [f"mistake {label} {verdict}" for label, verdict in mistakes.items() if verdict]
     wrong += [f"right answer {label} refused: {verdict}" for label, verdict in answers.items() if verdict]
     print("".join(f"{line}\n" for line in wrong), end="")
-    tried = f"{', '.join(names) if options.objects else len(names)}: solution and stub"
+    tried = f"{', '.join(names) if options.objects else f'{len(names)} objects'}: solution and stub"
     print(f"{tried}, {len(mistakes)} mistakes, {len(answers)} further right answers: {len(wrong)} wrong")
     return int(bool(wrong))
 

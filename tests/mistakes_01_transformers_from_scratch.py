@@ -2547,6 +2547,12 @@ MISTAKES = [
     ),
     Mistake(
         "merge_pair",
+        "in either order",
+        "the pair is merged the other way round, too; left has to stand before right: compare in order",
+        change=[("tuple(symbols[i : i + 2]) == pair", "sorted(symbols[i : i + 2]) == sorted(pair)")],
+    ),
+    Mistake(
+        "merge_pair",
         "spelling compared",
         "symbols are merged because together they spell the pair's string; compare left with left and right with right",
         change=[

@@ -3983,6 +3983,34 @@ MISTAKES = [
         "the difference is divided by the clean loss; below the line is what the ablation costs, CE ablated minus CE clean",
         change=[("/ (ablated - clean)", "/ clean")],
     ),
+    Mistake(
+        "loss_recovered",
+        "perplexities",
+        "the three are perplexities, exp(loss); the ratio is one of losses in nats: cross-entropy as it is",
+        change=[
+            (
+                "return F.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())",
+                "return F.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten()).exp()",
+            )
+        ],
+    ),
+    Mistake(
+        "loss_recovered",
+        "the last token alone",
+        "the losses are those of each text's last token; all predictions count: logits[:, :-1] against tokens[:, 1:]",
+        change=[
+            (
+                "F.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())",
+                "F.cross_entropy(logits[:, -2], tokens[:, -1])",
+            )
+        ],
+    ),
+    Mistake(
+        "loss_recovered",
+        "another text's activation",
+        "the baseline is the activation of another text (resample ablation); what is asked for is the mean vector",
+        change=[("x.mean(dim=(0, 1)).expand_as(x)", "x.roll(1, dims=0)")],
+    ),
     # 3.32
     Mistake(
         "top_examples",

@@ -3026,7 +3026,8 @@ def test_the_pair_becomes_one_symbol_wherever_it_occurs(merge_pair):
         merge_pair(["n", "a", "n", "a", "s", "a", "n"], ("n", "a")),
         ["na", "na", "s", "a", "n"],
         rule="every `n` `a` becomes `na`, and nothing else changes",
-        look_at="whether the walk goes on after the first match, and what it does with the last symbol",
+        look_at="whether the walk goes on after the first match, what it does with the last symbol, and that `a` `n` is"
+        " another pair",
         what="n a n a s a n with n a merged",
     )
 

@@ -16,11 +16,17 @@ distributed = pytest.importorskip("distributed", reason="Dask is not installed (
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def scheduler_file(tmp_path_factory):
+    return tmp_path_factory.mktemp("cluster") / "scheduler.json"
+
+
+@pytest.fixture(scope="module")
+def cluster(scheduler_file):
     """Two worker processes with a nanny each, which starts another where one dies."""
     quiet = {"silence_logs": logging.CRITICAL, "dashboard_address": None}
+    written = {"scheduler_kwargs": {"scheduler_file": str(scheduler_file)}}  # as `dask scheduler` does when it starts
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", **quiet
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", **quiet, **written
     ) as running:
         yield running
 
@@ -47,13 +53,8 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(cluster
         assert states == ({"passed"} if int(outcome.task.learner[-2:]) % 2 == 0 else {"failed"})
 
 
-def test_a_cluster_is_found_by_its_scheduler_file(cluster, tiny_of_module, tmp_path):
-    import json
-
-    (tmp_path / "scheduler.json").write_text(json.dumps(cluster.scheduler.identity(), default=str))
-    (outcome,) = grade_on_cluster(
-        tasks_of(tiny_of_module, {"ada": solution(tiny_of_module)}), str(tmp_path / "scheduler.json")
-    )
+def test_a_cluster_is_found_by_its_scheduler_file(cluster, scheduler_file, tiny_of_module):
+    (outcome,) = grade_on_cluster(tasks_of(tiny_of_module, {"ada": solution(tiny_of_module)}), str(scheduler_file))
     assert [record.state for record in outcome.records] == ["passed", "passed"]
 
 

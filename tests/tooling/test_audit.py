@@ -1,5 +1,6 @@
 """The audit makes the mutants that it should, judges them as a learner would be told, and keeps what it found."""
 
+import ast
 import json
 from collections import Counter
 
@@ -13,6 +14,7 @@ from utils.audit.judging import Judge, Suspect, Verdict
 from utils.audit.mutants import Mutant, mutants_of, mutants_of_cell
 from utils.audit.operators import OPERATORS
 from utils.audit.readme import BEGIN, END, says_the_same, sentence
+from utils.audit.trees import dump
 from utils.audit.verdicts import Verdicts, verdicts_file
 from utils.authoring.cells import Block, Cell
 from utils.checking import compare, expect_close
@@ -101,6 +103,18 @@ def test_a_hash_is_of_what_the_code_does_and_not_of_how_it_looks():
     assert len(plain) == len(set(plain))
     assert [mutant.hash for mutant in mutants_from("x = (q  +  k)  # the sum\n\ny = q - k")] == plain
     assert not set(plain) & {mutant.hash for mutant in mutants_from("x = q + k\ny = q * k")}
+
+
+def test_code_is_written_down_in_the_same_words_whatever_the_python():
+    tree = ast.parse("def f(x, *, y: T = None): return g() or -1.5")
+    x, y = "arg(arg='x')", "arg(arg='y', annotation=Name(id='T', ctx=Load()))"
+    arguments = (
+        f"arguments(posonlyargs=[], args=[{x}], kwonlyargs=[{y}], kw_defaults=[Constant(value=None)], defaults=[])"
+    )
+    number = "UnaryOp(op=USub(), operand=Constant(value=1.5))"
+    value = f"BoolOp(op=Or(), values=[Call(func=Name(id='g', ctx=Load()), args=[], keywords=[]), {number}])"
+    function = f"FunctionDef(name='f', args={arguments}, body=[Return(value={value})], decorator_list=[])"
+    assert dump(tree) == f"Module(body=[{function}], type_ignores=[])"
 
 
 def test_a_mutant_is_shown_as_a_diff_and_its_cell_is_the_whole_cell(tiny):

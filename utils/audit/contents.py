@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from utils import _HOME
+from utils.audit.trees import dump
 from utils.checking.cells import make_cell
 from utils.checking.mistakes import load_mistakes, solution_cells
 from utils.checking.run import Plan, Submission
@@ -37,7 +38,7 @@ def mark_of(chapter: Chapter, exercise: Exercise) -> str:
     mistakes = [mistake for mistake in load_mistakes(chapter) if mistake.object in exercise.objects]
     modules = set(MACHINERY) | set(_imported(test_code)) | set(_imported(solutions))
     parts = [
-        *(ast.unparse(statement) for _, statement in [*test_code, *solutions]),
+        *(dump(statement) for _, statement in [*test_code, *solutions]),
         *map(repr, mistakes),
         *(_digest(path, path.stat().st_mtime_ns) for path in sorted(_files(modules))),
     ]
@@ -99,7 +100,7 @@ def _file_of(module: str) -> Path | None:
 @cache
 def _digest(path: Path, _changed: int) -> str:
     """Of what the file does: comments and layout do not count."""
-    return hashlib.sha256(ast.dump(ast.parse(_text(path))).encode()).hexdigest()
+    return hashlib.sha256(dump(ast.parse(_text(path))).encode()).hexdigest()
 
 
 def _text(path: Path) -> str:

@@ -16,6 +16,7 @@ from libcst.metadata import MetadataWrapper, PositionProvider
 from utils.audit import tensor_operators  # noqa: F401  (it registers its operators)
 from utils.audit.operators import OPERATORS
 from utils.audit.places import Around, code, is_no_code, replaced
+from utils.audit.trees import dump
 from utils.authoring.cells import Cell
 from utils.authoring.source import read_source
 from utils.course import Chapter
@@ -127,7 +128,7 @@ def _meaning(text: str) -> str | None:
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-    return ast.dump(tree)
+    return dump(tree)
 
 
 def _nodes(node: cst.CSTNode, around: Around) -> Iterator[tuple[cst.CSTNode, Around]]:

@@ -124,9 +124,7 @@ class Mirror:
     def _pickled(self, value: Any) -> Tensor:
         """A pickle in which all that is shown is a number. Only the worker unpickles it."""
         stream = io.BytesIO()
-        writing = pickle.Pickler(stream, protocol=pickle.HIGHEST_PROTOCOL)
-        writing.persistent_id = lambda part: self._number_inside(value, part)
-        writing.dump(value)
+        _Pickler(stream, lambda part: self._number_inside(value, part)).dump(value)
         return _as_tensor(stream.getvalue())
 
     def _number_inside(self, whole: Any, part: Any) -> int | None:
@@ -286,6 +284,17 @@ class Mirror:
         snapshot.put_into(made)
         module._parameters[name] = made
         self._keep(made, snapshot, number)
+
+
+class _Pickler(pickle.Pickler):
+    """Writes a number in place of what has one; a method, since a pickler of Python 3.13 takes no attribute for it."""
+
+    def __init__(self, stream: io.BytesIO, number_of: Callable[[Any], int | None]):
+        super().__init__(stream, protocol=pickle.HIGHEST_PROTOCOL)
+        self.number_of = number_of
+
+    def persistent_id(self, part: Any) -> int | None:
+        return self.number_of(part)
 
 
 class _Idle:

@@ -167,9 +167,7 @@ class Twins:
         self.agreed[number][0] = hook_counts(module)
 
     def _unpickled(self, pickled: Tensor) -> Any:
-        reading = pickle.Unpickler(io.BytesIO(_bytes(pickled)))
-        reading.persistent_load = self.by_number.__getitem__
-        return reading.load()
+        return _Unpickler(io.BytesIO(_bytes(pickled)), self.by_number.__getitem__).load()
 
     # what goes back
 
@@ -210,6 +208,17 @@ class Twins:
         found += [("parameter", number, name, 0, None) for name in agreed[1] if name not in parameters]
         agreed[1] = parameters
         return found
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads what the mirror's `_Pickler` wrote: in place of a number comes what has it."""
+
+    def __init__(self, stream: io.BytesIO, numbered: Callable[[int], Any]):
+        super().__init__(stream)
+        self.numbered = numbered
+
+    def persistent_load(self, number: int) -> Any:
+        return self.numbered(number)
 
 
 def _built(configuration: bytes, compatibility: bool) -> Restorable:

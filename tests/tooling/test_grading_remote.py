@@ -1,7 +1,11 @@
 """A checker meets objects in a worker as it meets them in a notebook: the same values, the same words, the same marks."""
 
+import os
+import re
+import stat
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,12 +18,15 @@ from utils.checking.handles import handle
 from utils.checking.run import Submission
 from utils.checking.side import HERE
 from utils.checking.stand_ins import CourseSAE, TaskPrompts
+from utils.grading import sandbox
 from utils.grading.grader import Grader
 from utils.grading.mirror import Mirror
 from utils.grading.remote import Remote, RemoteSubmission
+from utils.grading.sandbox import Zygote
 from utils.grading.state import Snapshot
 from utils.models.attention_only import AttentionOnlyConfig
 from utils.models.random_models import random_bridge
+from utils.refusal import CannotDo
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can confine a learner's code")
 
@@ -384,3 +391,29 @@ def test_whether_a_gradient_hangs_on_a_graph_crosses(on_graph):
     assert snapshot.still_holds(twin)
     twin.grad.requires_grad_(not on_graph)
     assert not snapshot.still_holds(twin)
+
+
+def test_the_parent_of_the_workers_runs_one_thread(grader):
+    """A process that is forked while another thread holds a lock may wait for it for ever."""
+    side = Remote(grader.zygote.worker, b"def one():\n    return 1\n", "one.py", {}, 30.0)
+    assert side.open() == ""
+    pid = grader.zygote.process.pid
+    below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    zygote = next(each for each in (str(pid), *below) if Path(f"/proc/{each}/comm").read_text() != "bwrap\n")
+    assert len(list(Path(f"/proc/{zygote}/task").iterdir())) == 1
+    side.close()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root's workers become somebody else, who may read less")
+def test_a_course_that_workers_may_not_read_is_refused_in_one_line(tmp_path, monkeypatch):
+    """As in a container: root, no bubblewrap, and the course in root's own folder."""
+    hidden = tmp_path / "of_root"
+    hidden.mkdir(mode=0o700)
+    (hidden / "only_for_root.py").write_text("")
+    monkeypatch.syspath_prepend(hidden)
+    monkeypatch.setattr(sandbox, "no_bubblewrap", lambda: "it is not asked for")
+    kept = Zygote(memory=1, seconds=5, device="cpu", modules=["only_for_root"])
+    with pytest.raises(CannotDo, match="nobody, who may not read ") as refused:
+        kept.worker()
+    closed = Path(re.search(r"may not read (.*?): let others", str(refused.value))[1])
+    assert not closed.stat().st_mode & (stat.S_IXOTH | stat.S_IROTH) and kept.process is None

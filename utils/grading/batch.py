@@ -111,6 +111,9 @@ def _processes(device: str) -> BaseContext:
     for library in ("OMP", "OPENBLAS", "MKL"):
         # the processes share the cores already; and where threads are running, forking is not safe
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    os.environ.setdefault(
+        "JE_ARROW_MALLOC_CONF", "background_thread:false"
+    )  # of pyarrow, which TransformerLens imports
     if device not in ("auto", "cpu"):
         return multiprocessing.get_context("spawn")  # a GPU cannot be used across a fork
     processes = multiprocessing.get_context("forkserver")

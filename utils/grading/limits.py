@@ -38,15 +38,20 @@ def prctl(option: int, value: int, more: int = 0) -> None:
         raise OSError(ctypes.get_errno(), f"prctl {option}")
 
 
+def become_nobody() -> None:
+    """Give up root's rights, where this process has them."""
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+
+
 def confine(memory: int, seconds: int, *, gpu: bool = False) -> None:
     """From here on this process has little memory, time and disk, starts no other, and cannot be looked into.
 
     Who runs as root becomes nobody first: root's processes are not counted, and may signal all others.
     """
-    if os.getuid() == 0:
-        os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
+    become_nobody()
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     prctl(PR_SET_DUMPABLE, 0)
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

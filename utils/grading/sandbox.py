@@ -24,6 +24,10 @@ from utils.refusal import CannotDo
 BUBBLEWRAP = "bubblewrap: no network, no file but the interpreter and the course without tests and solutions, to read"
 LIMITS = "limits only, because {why}: learners' code can read, and perhaps write, files of this computer"
 LIMITED = "limits on memory, time, processes and files"
+UNREADABLE = (
+    "you are root, so learners' code runs as nobody, who may not read {}: let others read it (chmod o+rX), grade as "
+    "another user, or have the course and its Python in folders that everybody may read"
+)
 HOME = "/run/learner"  # inside bubblewrap
 START = 120  # seconds in which a zygote must be ready
 MOST_BRIDGES = 6  # models of one configuration that are kept ready
@@ -98,10 +102,13 @@ class Zygote:
         self.control = ours
         ours.settimeout(START)
         with contextlib.suppress(OSError):
-            ready = ours.recv(4096)
+            said = ours.recv(1 << 16)
+            ready = json.loads(said) if said else {}
+            if ready.get("unreadable"):
+                self.stop()
+                raise CannotDo(UNREADABLE.format(ready["unreadable"]))
             if ready:
-                filters = json.loads(ready)["filters"]
-                self.level = level(self.why, gpu=self.options["device"] != "cpu", filters=filters)
+                self.level = level(self.why, gpu=self.options["device"] != "cpu", filters=ready["filters"])
                 if self.prepared:
                     self.prepare({})
                 return
@@ -295,6 +302,7 @@ def environment(home: str, memory: int) -> dict[str, str]:
         "MKL_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "TOKENIZERS_PARALLELISM": "false",  # it would start threads, which a worker may not
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow, which TransformerLens imports, would start one too
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
         "HF_HOME": f"{home}/huggingface",

@@ -33,11 +33,11 @@ def main() -> None:
     limits.prctl(limits.PR_SET_DUMPABLE, 0)
     limits.prctl(limits.PR_SET_PDEATHSIG, signal.SIGKILL)
     _warm_up(options["modules"])
-    filters = bool(limits.filter_program())
+    ready = {"filters": bool(limits.filter_program()), "unreadable": unreadable()}
     close_home()
     zygote = Zygote(control, options, Bridges())
     try:
-        _say(control, {"filters": filters})
+        _say(control, ready)
         zygote.serve()
     except ConnectionError:  # the grader was stopped while it waited for an answer
         zygote.sweep()
@@ -120,6 +120,34 @@ class Zygote:
                 os.waitpid(-1, 0)
             except ChildProcessError:
                 return
+
+
+def unreadable() -> str:
+    """What a worker may not read of that from which modules were imported here, with root's rights; empty if nothing."""
+    from utils.grading import limits
+
+    if os.getuid():
+        return ""
+    named = {Path(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())}
+    files = {file for file in named if file.is_file()}  # torch.ops says that it is from a file that is not there
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            limits.become_nobody()
+            closed = (path for file in sorted(files) for path in [*reversed(file.parents), file] if not _is_open(path))
+            os.write(writing, os.fsencode(next(closed, "")))
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as answer:
+        found = os.fsdecode(answer.read())
+    os.waitpid(child, 0)
+    return found
+
+
+def _is_open(path: Path) -> bool:
+    return os.access(path, os.X_OK if path.is_dir() else os.R_OK)
 
 
 def close_home() -> None:

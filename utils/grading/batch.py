@@ -108,12 +108,10 @@ def drain(submit: Submit, wait: Wait, tasks: Iterable[Task], ahead: Callable[[],
 
 def _processes(device: str) -> BaseContext:
     """Processes that are forked from one in which PyTorch is imported, so that they start at once and share its memory."""
+    # the processes share the cores already; and where threads are running, forking is not safe
     for library in ("OMP", "OPENBLAS", "MKL"):
-        # the processes share the cores already; and where threads are running, forking is not safe
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-    os.environ.setdefault(
-        "JE_ARROW_MALLOC_CONF", "background_thread:false"
-    )  # of pyarrow, which TransformerLens imports
+    os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")  # pyarrow's; TransformerLens imports it
     if device not in ("auto", "cpu"):
         return multiprocessing.get_context("spawn")  # a GPU cannot be used across a fork
     processes = multiprocessing.get_context("forkserver")

@@ -415,5 +415,5 @@ def test_a_course_that_workers_may_not_read_is_refused_in_one_line(tmp_path, mon
     kept = Zygote(memory=1, seconds=5, device="cpu", modules=["only_for_root"])
     with pytest.raises(CannotDo, match="nobody, who may not read ") as refused:
         kept.worker()
-    closed = Path(re.search(r"may not read (.*?): let others", str(refused.value))[1])
+    closed = Path(re.search(r"may not read (.*?): let others in", str(refused.value))[1])
     assert not closed.stat().st_mode & (stat.S_IXOTH | stat.S_IROTH) and kept.process is None

@@ -25,8 +25,8 @@ BUBBLEWRAP = "bubblewrap: no network, no file but the interpreter and the course
 LIMITS = "limits only, because {why}: learners' code can read, and perhaps write, files of this computer"
 LIMITED = "limits on memory, time, processes and files"
 UNREADABLE = (
-    "you are root, so learners' code runs as nobody, who may not read {}: let others read it (chmod o+rX), grade as "
-    "another user, or have the course and its Python in folders that everybody may read"
+    "you are root, so learners' code runs as nobody, who may not read {}: let others in (chmod o+x for a folder, "
+    "o+r for a file), grade as another user, or have the course and its Python in folders that everybody may read"
 )
 HOME = "/run/learner"  # inside bubblewrap
 START = 120  # seconds in which a zygote must be ready
